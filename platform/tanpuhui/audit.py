@@ -1,0 +1,48 @@
+"""Who did what to what, when and why. Rows are added and never changed (the database refuses it)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import Field, Session, SQLModel
+
+from tanpuhui import clock, ids
+
+
+class AuditEntry(SQLModel, table=True):
+    """One deed of a member of staff or of the system. `detail` holds ids and choices, never personal data."""
+
+    __tablename__ = "audit_entry"
+
+    id: UUID = Field(default_factory=ids.new_id, primary_key=True)
+    at: datetime = Field(default_factory=clock.now, index=True)
+    actor_kind: str = Field(max_length=16)
+    actor_id: UUID | None = None
+    deed: str = Field(max_length=64)
+    subject: str = Field(max_length=128)
+    reason: str = Field(default="", sa_type=sa.Text)
+    detail: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+
+
+def note(
+    session: Session,
+    *,
+    actor_kind: str,
+    actor_id: UUID | None,
+    deed: str,
+    subject: str,
+    reason: str = "",
+    **detail: Any,
+) -> None:
+    """Record `deed` (``site.created``, ``action.voided``) on `subject` (``site:<id>``) with its `reason`."""
+    session.add(
+        AuditEntry(
+            actor_kind=actor_kind,
+            actor_id=actor_id,
+            deed=deed,
+            subject=subject,
+            reason=reason,
+            detail=detail,
+        )
+    )

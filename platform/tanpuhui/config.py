@@ -1,0 +1,132 @@
+"""Settings: `TANPUHUI_*` environment variables, secrets kept in the data folder, and what production refuses."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tanpuhui.errors import ConfigurationError
+
+_SECRET_FILE = "secret_key"  # noqa: S105 - a file's name
+
+
+class Settings(BaseSettings):
+    """Everything a deployment can set. Each field is the variable ``TANPUHUI_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="TANPUHUI_", frozen=True, extra="forbid")
+
+    env: Literal["development", "test", "production"] = Field(
+        "development", description="`production` refuses to start with anything meant for development."
+    )
+    var: Path = Field(Path("var"), description="Folder of the data: the SQLite file and the secret key.")
+    database_url: str = Field(
+        "", description="`postgresql+psycopg://user@host/name`; empty: SQLite in the data folder."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="At least 32 characters. Keys for codes, phones and cookies derive from it; "
+        "empty: made at the first run and kept in the data folder (not in production).",
+    )
+    public_url: str = Field(
+        "", description="Address that printed codes carry; empty: `http://127.0.0.1:<port>` of `serve`."
+    )
+    port: int = Field(8000, ge=1, le=65535, description="Port of `tanpuhui serve`.")
+    host: str = Field("127.0.0.1", description="Address that `tanpuhui serve` listens on.")
+    threads: int = Field(24, ge=1, le=256, description="Request threads of `tanpuhui serve`.")
+    sms_gateway_url: str = Field(
+        "", description="HTTP gateway for one-time codes; empty: codes are printed on the console."
+    )
+    sms_gateway_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token sent to the SMS gateway."
+    )
+    district_code: str = Field("310106", description="Statistical code of the district.")
+    late_hours: int = Field(72, ge=0, le=720, description="How far back a late or offline record may lie, in hours.")
+    session_days: int = Field(90, ge=1, le=365, description="Days until a resident has to log in again.")
+    staff_session_minutes: int = Field(
+        120, ge=5, le=1440, description="Minutes without activity after which staff have to log in again."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=5, description="How many reverse proxies stand in front and set X-Forwarded-*."
+    )
+    log_json: bool = Field(False, description="Logs as JSON lines instead of readable text.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.database_url:
+            file = (self.var / "tanpuhui.sqlite3").resolve()
+            object.__setattr__(self, "database_url", f"sqlite:///{file}")
+        if self.database_url.startswith(("postgres://", "postgresql://")):
+            object.__setattr__(
+                self, "database_url", "postgresql+psycopg://" + self.database_url.split("://", 1)[1]
+            )
+        if not self.public_url and self.env != "production":
+            object.__setattr__(self, "public_url", f"http://127.0.0.1:{self.port}")
+        object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether people's real data is at stake."""
+        return self.env == "production"
+
+    def check(self) -> None:
+        """Refuse to start in production with anything meant for development.
+
+        Raises ConfigurationError naming every problem at once.
+        """
+        if not self.production:
+            return
+        problems = []
+        if len(self.secret_key.get_secret_value()) < 32:
+            problems.append("TANPUHUI_SECRET_KEY is missing or shorter than 32 characters")
+        if not self.public_url.startswith("https://"):
+            problems.append("TANPUHUI_PUBLIC_URL must be the public https:// address that codes carry")
+        if not self.sms_gateway_url:
+            problems.append("TANPUHUI_SMS_GATEWAY_URL is not set: the console sender is for development")
+        elif not self.sms_gateway_url.startswith("https://"):
+            problems.append("TANPUHUI_SMS_GATEWAY_URL must be https://")
+        if not os.environ.get("TANPUHUI_DATABASE_URL"):
+            problems.append("TANPUHUI_DATABASE_URL must be set, also when it is SQLite")
+        if os.environ.get("FLASK_DEBUG", "0") not in {"", "0"}:
+            problems.append("FLASK_DEBUG is on")
+        if problems:
+            raise ConfigurationError(problems="; ".join(problems))
+
+    @cached_property
+    def _master(self) -> bytes:
+        given = self.secret_key.get_secret_value()
+        if given:
+            return given.encode()
+        self.check()
+        return _kept_secret(self.var / _SECRET_FILE)
+
+    def key(self, purpose: str) -> bytes:
+        """A 32-byte key for one `purpose` (HKDF-Expand of RFC 5869 over the master secret)."""
+        extracted = hmac.digest(b"tanpuhui", self._master, hashlib.sha256)
+        return hmac.digest(extracted, purpose.encode() + b"\x01", hashlib.sha256)
+
+
+def _kept_secret(file: Path) -> bytes:
+    """The secret in `file`, made at the first run, readable by its owner alone.
+
+    Written beside and linked into place, so that two processes starting at once read the same one.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(secrets.token_urlsafe(48))
+            out.flush()
+            os.fsync(out.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, file)
+        draft.unlink()
+    return file.read_bytes().strip()

@@ -1,0 +1,288 @@
+"""The database: engine, transactions, and batches of rows.
+
+One path serves SQLite and PostgreSQL. Where the hot path sends many rows at once it sends them as one JSON
+parameter (`Batch`), which both engines unfold, so a statement is written once and prepared once whatever the
+number of rows.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlmodel import Session, SQLModel
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from tanpuhui.errors import Unavailable
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Result = TypeVar("Result")
+EnumClass = TypeVar("EnumClass", bound=Enum)
+
+
+def enum_type(enum: type[EnumClass]) -> sa.Enum:
+    """A column type that stores the values (not the names) of `enum` and is checked by the database."""
+    return sa.Enum(
+        enum,
+        native_enum=False,
+        create_constraint=True,
+        length=32,
+        name=enum.__name__.lower(),
+        values_callable=lambda e: [member.value for member in e],
+    )
+
+
+class Database:
+    """An engine and the rule for its transactions: writers of SQLite take turns inside the process."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        """Open `url` (``sqlite:///file`` or ``postgresql+psycopg://...``); nothing is created."""
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer: Any = threading.RLock() if self.is_sqlite else nullcontext()
+        if self.is_sqlite:
+            if self.url.database:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=32, pool_timeout=10)
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = sa.create_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=24,
+                pool_timeout=10,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=8s"},
+            )
+        self.reader = self.engine.execution_options(tanpuhui_reader=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A writing transaction: commits at the end, rolls back on any exception."""
+        with self._writer, _telling(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A reading transaction: one snapshot on SQLite, never waits for writers."""
+        with _telling(), self.reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A SQLModel session over a writing transaction; commits at the end."""
+        with self.transaction() as connection, session_on(connection) as session:
+            yield session
+
+    @contextmanager
+    def reading_session(self) -> Iterator[Session]:
+        """A SQLModel session that only reads."""
+        with self.reading() as connection, session_on(connection) as session:
+            yield session
+
+    def run(self, work: Callable[[Connection], Result], *, attempts: int = 2) -> Result:
+        """Run `work` in a transaction; on a lost connection, a deadlock or a unique conflict, once more.
+
+        The second try sees what the winner of the conflict wrote.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                with self.transaction() as connection:
+                    return work(connection)
+            except (IntegrityError, OperationalError, Unavailable) as error:
+                if attempt == attempts or not _worth_another_try(error):
+                    raise
+        raise AssertionError("unreachable")
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def session_on(connection: Connection) -> Iterator[Session]:
+    """A session inside a transaction that somebody else commits."""
+    with Session(bind=connection, expire_on_commit=False, autoflush=True) as session:
+        yield session
+        session.flush()
+
+
+def _worth_another_try(error: Exception) -> bool:
+    if isinstance(error, Unavailable):
+        return isinstance(error.__cause__, DBAPIError) and _worth_another_try(error.__cause__)
+    if isinstance(error, IntegrityError):
+        return True
+    assert isinstance(error, DBAPIError)
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", "") in {"40001", "40P01"}
+
+
+_NO_SPACE = ("disk is full", "No space left", "database or disk is full")
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Turn what only time can mend (no connection, disk full, lock not had) into `Unavailable`."""
+    try:
+        yield
+    except sa.exc.TimeoutError as error:
+        raise Unavailable from error
+    except OperationalError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        transient = state is None or state[:2] in {"08", "53", "57", "58"} or state == "55P03"
+        text = str(error.orig)
+        if error.connection_invalidated or transient or any(word in text for word in _NO_SPACE):
+            raise Unavailable from error
+        raise
+
+
+def _prepare_sqlite(raw: Any, _record: Any) -> None:
+    raw.isolation_level = None  # we say BEGIN ourselves
+    raw.execute("PRAGMA journal_mode=WAL")
+    raw.execute("PRAGMA synchronous=FULL")  # an acknowledged scan survives a power cut
+    raw.execute("PRAGMA busy_timeout=8000")
+    raw.execute("PRAGMA foreign_keys=ON")
+    raw.execute("PRAGMA cache_size=-65536")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reader = connection.get_execution_options().get("tanpuhui_reader")
+    connection.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")
+
+
+# --- batches of rows ---------------------------------------------------------------------------------------
+
+_PG_TYPES = {
+    "uuid": "uuid",
+    "text": "text",
+    "int": "bigint",
+    "bool": "boolean",
+    "time": "timestamptz",
+    "date": "date",
+}
+_RESULT_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "uuid": sa.Uuid(),
+    "text": sa.Text(),
+    "int": sa.BigInteger(),
+    "bool": sa.Boolean(),
+    "time": UTCDateTime(),
+    "date": sa.Date(),
+}
+
+
+class Statement:
+    """A statement written once for both engines.
+
+    In its text ``{rows}`` stands for a table named ``q`` made of the rows given to `run`; ``{in:name:type}``
+    for "is one of the values of parameter `name`"; ``{lock:alias}`` for the row lock of PostgreSQL (SQLite's
+    writers already take turns); ``{pg:text}`` and ``{sqlite:text}`` for words that only one engine needs.
+    """
+
+    def __init__(self, text: str, *, rows: Mapping[str, str] | None = None, **returns: str) -> None:
+        """`rows`: column -> type of the batch; `returns`: column -> type of the answer."""
+        self._text, self._rows, self._returns = text, dict(rows or {}), returns
+        self._compiled: dict[str, tuple[sa.TextClause, frozenset[str]]] = {}
+
+    def run(
+        self, connection: Connection, rows: Sequence[Mapping[str, Any]] = (), /, **params: Any
+    ) -> list[Any]:
+        """Execute with a batch of `rows` and plain or set parameters; the answer's rows, if it has any."""
+        dialect = connection.dialect.name
+        if dialect not in self._compiled:
+            self._compiled[dialect] = self._compile(dialect)
+        clause, sets = self._compiled[dialect]
+        bound: dict[str, Any] = {
+            name: encode_set(dialect, value) if name in sets else value for name, value in params.items()
+        }
+        if self._rows:
+            bound["rows"] = encode(dialect, rows)
+        result = connection.execute(clause, bound)
+        return list(result) if result.returns_rows else []
+
+    def _compile(self, dialect: str) -> tuple[sa.TextClause, frozenset[str]]:
+        import re
+
+        sets: set[str] = set()
+        pg = dialect == "postgresql"
+
+        def fill(match: re.Match[str]) -> str:
+            word, _, rest = match[1].partition(":")
+            if word == "rows":
+                return _rows_sql(dialect, self._rows)
+            if word == "lock":
+                return f"FOR NO KEY UPDATE OF {rest}" if pg else ""
+            if word == "in":
+                name, _, kind = rest.partition(":")
+                sets.add(name)
+                if pg:
+                    return f"= ANY(CAST(:{name} AS {_PG_TYPES[kind]}[]))"
+                return f"IN (SELECT value FROM json_each(:{name}))"
+            return rest if (word == "pg") == pg else ""
+
+        text = re.sub(r"\{(\w+(?::[^{}]*)?)\}", fill, self._text)
+        clause = sa.text(text)
+        if self._returns:
+            typed = {name: _RESULT_TYPES[kind] for name, kind in self._returns.items()}
+            return clause.columns(**typed), frozenset(sets)  # type: ignore[return-value]
+        return clause, frozenset(sets)
+
+
+def _rows_sql(dialect: str, columns: Mapping[str, str]) -> str:
+    if dialect == "postgresql":
+        listed = ", ".join(f"{name} {_PG_TYPES[kind]}" for name, kind in columns.items())
+        return f"json_to_recordset(CAST(:rows AS json)) AS q({listed})"
+    listed = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+    return f"(SELECT {listed} FROM json_each(:rows)) AS q"
+
+
+def insert_statement(table: sa.Table, columns: Mapping[str, str], *, extra: str = "") -> Statement:
+    """An INSERT of a batch into `table`; `extra` follows it (``ON CONFLICT ... RETURNING ...``)."""
+    names = ", ".join(f'"{name}"' for name in columns)
+    picked = ", ".join(f"q.{name}" for name in columns)
+    return Statement(f"INSERT INTO {table.name} ({names}) SELECT {picked} FROM {{rows}} {extra}", rows=columns)
+
+
+def _json_pg(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"cannot send {type(value).__name__} to the database")
+
+
+def _json_sqlite(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"cannot send {type(value).__name__} to the database")
+
+
+def encode(dialect: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """`rows` as the JSON text that `Statement` unfolds on `dialect`."""
+    default = _json_pg if dialect == "postgresql" else _json_sqlite
+    return json.dumps(rows, default=default, ensure_ascii=False, separators=(",", ":"))
+
+
+def encode_set(dialect: str, values: Sequence[Any]) -> Any:
+    """A set of values as one parameter: an array on PostgreSQL, a JSON list on SQLite."""
+    if dialect == "postgresql":
+        return [str(value) if isinstance(value, UUID) else value for value in values]
+    return json.dumps(list(values), default=_json_sqlite)

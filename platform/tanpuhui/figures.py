@@ -1,0 +1,270 @@
+"""Daily figures and distinct participants: the only thing dashboards read.
+
+Rooms tell, through a `Feed`, what each of their events contributes. The relay folds a batch of events into a
+few rows, each with one atomic upsert, so that two relays never lose an update. Everything here can be emptied
+and rebuilt from the event log and comes out equal.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel
+
+from tanpuhui.db import Statement
+from tanpuhui.events import Event, event_class
+from tanpuhui.subscribers import Later
+
+POLLUTANTS = ("nox", "pm25", "voc", "so2", "co")
+
+#: What is added up. ``<pollutant>_known`` counts the actions whose factor for it is known: unknown is not zero.
+MEASURES = (
+    "actions",
+    "quantity_milli",
+    "co2e_mg",
+    "co2e_mid_mg",
+    "co2e_high_mg",
+    *(f"{pollutant}_ug" for pollutant in POLLUTANTS),
+    *(f"{pollutant}_known" for pollutant in POLLUTANTS),
+    "points",
+)
+
+DIMENSIONS = ("day", "division_code", "kind", "evidence", "campaign", "city_credited")
+
+
+class DailyFigure(SQLModel, table=True):
+    """Sums of one day, community, kind, evidence tier and campaign. `campaign` is empty for none.
+
+    `city_credited` rows are reductions that the city's own scheme credits: never added to the district's.
+    """
+
+    __tablename__ = "daily_figure"
+
+    day: date = Field(primary_key=True)
+    division_code: str = Field(primary_key=True, max_length=12)
+    kind: str = Field(primary_key=True, max_length=32)
+    evidence: str = Field(primary_key=True, max_length=32)
+    campaign: str = Field(primary_key=True, max_length=36)
+    city_credited: bool = Field(primary_key=True)
+    actions: int = Field(default=0, sa_type=sa.BigInteger)
+    quantity_milli: int = Field(default=0, sa_type=sa.BigInteger)
+    co2e_mg: int = Field(default=0, sa_type=sa.BigInteger)
+    co2e_mid_mg: int = Field(default=0, sa_type=sa.BigInteger)
+    co2e_high_mg: int = Field(default=0, sa_type=sa.BigInteger)
+    nox_ug: int = Field(default=0, sa_type=sa.BigInteger)
+    pm25_ug: int = Field(default=0, sa_type=sa.BigInteger)
+    voc_ug: int = Field(default=0, sa_type=sa.BigInteger)
+    so2_ug: int = Field(default=0, sa_type=sa.BigInteger)
+    co_ug: int = Field(default=0, sa_type=sa.BigInteger)
+    nox_known: int = Field(default=0, sa_type=sa.BigInteger)
+    pm25_known: int = Field(default=0, sa_type=sa.BigInteger)
+    voc_known: int = Field(default=0, sa_type=sa.BigInteger)
+    so2_known: int = Field(default=0, sa_type=sa.BigInteger)
+    co_known: int = Field(default=0, sa_type=sa.BigInteger)
+    points: int = Field(default=0, sa_type=sa.BigInteger)
+
+
+class DailyParticipant(SQLModel, table=True):
+    """How many standing actions a resident has on a day, by community and kind; 0 once all are voided."""
+
+    __tablename__ = "daily_participant"
+
+    day: date = Field(primary_key=True)
+    division_code: str = Field(primary_key=True, max_length=12)
+    kind: str = Field(primary_key=True, max_length=32)
+    campaign: str = Field(primary_key=True, max_length=36)
+    resident_id: UUID = Field(primary_key=True)
+    actions: int = Field(sa_type=sa.BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one event adds (or takes back, with negative measures) to the figures of its day."""
+
+    day: date
+    division_code: str
+    kind: str
+    evidence: str
+    campaign: str
+    city_credited: bool
+    measures: Mapping[str, int]
+    resident_id: UUID | None = None
+    participations: int = 0
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A room's contributions to the figures for the events it names. Must depend on nothing that changes."""
+
+    hears: tuple[type[Event], ...]
+    contributions: Callable[[Connection, Sequence[Any]], Iterable[Contribution]]
+
+
+_ADD_FIGURES = Statement(
+    f"INSERT INTO daily_figure ({', '.join(DIMENSIONS + MEASURES)}) "  # noqa: S608 - names from this module
+    f"SELECT {', '.join(f'q.{name}' for name in DIMENSIONS + MEASURES)} FROM {{rows}} WHERE true "
+    f"ON CONFLICT ({', '.join(DIMENSIONS)}) DO UPDATE SET "
+    + ", ".join(f"{name} = daily_figure.{name} + excluded.{name}" for name in MEASURES),
+    rows={
+        "day": "date",
+        "division_code": "text",
+        "kind": "text",
+        "evidence": "text",
+        "campaign": "text",
+        "city_credited": "bool",
+        **dict.fromkeys(MEASURES, "int"),
+    },
+)
+
+_PARTICIPANT_KEY = ("day", "division_code", "kind", "campaign", "resident_id")
+
+_ADD_PARTICIPANTS = Statement(
+    "INSERT INTO daily_participant (day, division_code, kind, campaign, resident_id, actions) "
+    "SELECT q.day, q.division_code, q.kind, q.campaign, q.resident_id, q.actions FROM {rows} WHERE true "
+    "ON CONFLICT (day, division_code, kind, campaign, resident_id) "
+    "DO UPDATE SET actions = daily_participant.actions + excluded.actions",
+    rows={
+        "day": "date",
+        "division_code": "text",
+        "kind": "text",
+        "campaign": "text",
+        "resident_id": "uuid",
+        "actions": "int",
+    },
+)
+
+
+@dataclass
+class _Sums:
+    figures: dict[tuple[Any, ...], dict[str, int]] = field(
+        default_factory=lambda: defaultdict(lambda: dict.fromkeys(MEASURES, 0))
+    )
+    participants: dict[tuple[Any, ...], int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, contribution: Contribution) -> None:
+        """Count `contribution` in."""
+        row = self.figures[tuple(getattr(contribution, name) for name in DIMENSIONS)]
+        for name, amount in contribution.measures.items():
+            row[name] += amount
+        if contribution.resident_id and contribution.participations:
+            key = tuple(getattr(contribution, name) for name in _PARTICIPANT_KEY)
+            self.participants[key] += contribution.participations
+
+
+def fold(connection: Connection, feeds: Sequence[Feed], events: Sequence[Event]) -> None:
+    """Add what `events` contribute, one atomic upsert per figure, in key order (so relays never deadlock)."""
+    sums = _sum_up(connection, feeds, events)
+    if sums.figures:
+        rows = [
+            dict(zip(DIMENSIONS, key, strict=True)) | measures
+            for key, measures in sorted(sums.figures.items(), key=lambda item: item[0])
+        ]
+        _ADD_FIGURES.run(connection, rows)
+    if sums.participants:
+        rows = [
+            {**dict(zip(_PARTICIPANT_KEY, key, strict=True)), "actions": count}
+            for key, count in sorted(sums.participants.items(), key=lambda item: item[0])
+        ]
+        _ADD_PARTICIPANTS.run(connection, rows)
+
+
+def _sum_up(connection: Connection, feeds: Sequence[Feed], events: Sequence[Event]) -> _Sums:
+    sums = _Sums()
+    for feed in feeds:
+        heard = [event for event in events if isinstance(event, feed.hears)]
+        if heard:
+            for contribution in feed.contributions(connection, heard):
+                sums.add(contribution)
+    return sums
+
+
+def figures_subscriber(feeds: Sequence[Feed]) -> Later:
+    """The later subscriber that keeps the figures."""
+    hears = tuple({event: None for feed in feeds for event in feed.hears})
+    return Later("figures", hears, lambda connection, events: fold(connection, feeds, events))
+
+
+# --- rebuild -----------------------------------------------------------------------------------------------
+
+_TABLES = ("daily_figure", "daily_participant")
+_READ_UP_TO = Statement(
+    "SELECT position, tx, type, payload FROM event_log WHERE "
+    "{pg:(tx, position) > (:tx, :position) AND (tx, position) <= (:last_tx, :last) ORDER BY tx, position}"
+    "{sqlite:position > :position AND position <= :last ORDER BY position} LIMIT 10000",
+    position="int",
+    tx="int",
+    type="text",
+    payload="text",
+)
+
+
+def rebuild(
+    connection: Connection,
+    feeds: Sequence[Feed],
+    *,
+    check: bool = False,
+    progress: Callable[[int], None] = lambda _count: None,
+) -> list[str]:
+    """Empty the figures and build them again from the log, up to where the relay has come.
+
+    The caller's transaction holds the cursor, so the relay waits meanwhile. With `check` the stored figures
+    are compared with the rebuilt ones instead; the differences are returned, and the caller rolls back.
+    """
+    lock = Statement(
+        "SELECT tx, position FROM subscriber_cursor WHERE subscriber = 'figures' {lock:subscriber_cursor}",
+        tx="int",
+        position="int",
+    ).run(connection)
+    before = {table: _content(connection, table) for table in _TABLES} if check else {}
+    for table in _TABLES:
+        connection.execute(sa.text(f"DELETE FROM {table}"))  # noqa: S608 - names from this module
+    tx, position, done = -(2**63) + 1, 0, 0
+    wanted = {event.type for feed in feeds for event in feed.hears}
+    waiting = _failed_positions(connection)
+    while lock:
+        last = {"last_tx": lock[0].tx, "last": lock[0].position}
+        rows = _READ_UP_TO.run(connection, tx=tx, position=position, **last)
+        if not rows:
+            break
+        events = [
+            event_class(row.type).from_payload(row.payload)
+            for row in rows
+            if row.type in wanted and row.position not in waiting
+        ]
+        fold(connection, feeds, events)
+        tx, position, done = rows[-1].tx, rows[-1].position, done + len(rows)
+        progress(done)
+    if not check:
+        return []
+    return [line for table in _TABLES for line in _differences(connection, table, before[table])]
+
+
+def _failed_positions(connection: Connection) -> frozenset[int]:
+    """Events that the figures have not taken in yet: waiting for a retry, or parked."""
+    found = connection.scalars(sa.text("SELECT position FROM event_failure WHERE subscriber = 'figures'"))
+    return frozenset(found)
+
+
+def _content(connection: Connection, table: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    columns = SQLModel.metadata.tables[table].c
+    keys = [column.name for column in columns if column.primary_key]
+    values = [column.name for column in columns if not column.primary_key]
+    rows = connection.execute(sa.select(SQLModel.metadata.tables[table])).mappings()
+    content = {tuple(row[k] for k in keys): tuple(row[v] for v in values) for row in rows}
+    return {key: value for key, value in content.items() if any(value)}  # all voided is the same as absent
+
+
+def _differences(
+    connection: Connection, table: str, before: dict[tuple[Any, ...], tuple[Any, ...]]
+) -> list[str]:
+    after = _content(connection, table)
+    return [
+        f"{table} {'/'.join(map(str, key))}: stored {before.get(key)}, rebuilt {after.get(key)}"
+        for key in sorted(before.keys() | after.keys(), key=str)
+        if before.get(key) != after.get(key)
+    ]

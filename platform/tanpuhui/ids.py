@@ -1,0 +1,34 @@
+"""Identity: time-ordered UUIDs (RFC 9562, version 7) that never step back, and short random numbers."""
+
+import secrets
+import threading
+import time
+from uuid import UUID
+
+_lock = threading.Lock()
+_last_ms = 0
+_sequence = 0
+
+
+def new_id() -> UUID:
+    """A new UUIDv7. Ids of one process are strictly increasing, also when the wall clock steps back."""
+    global _last_ms, _sequence  # noqa: PLW0603 - the monotone counter is the point
+    with _lock:
+        ms = time.time_ns() // 1_000_000
+        if ms > _last_ms:
+            _last_ms, _sequence = ms, secrets.randbits(11)
+        else:
+            _sequence += 1
+            if _sequence > 0xFFF:
+                _last_ms, _sequence = _last_ms + 1, 0
+        ms, sequence = _last_ms, _sequence
+    value = (ms & (2**48 - 1)) << 80 | 0x7 << 76 | sequence << 64 | 0b10 << 62 | secrets.randbits(62)
+    return UUID(int=value)
+
+
+def random_number(bits: int) -> int:
+    """A random positive number below 2**bits, never zero."""
+    while True:
+        number = secrets.randbits(bits)
+        if number:
+            return number

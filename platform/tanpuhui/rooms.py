@@ -1,0 +1,126 @@
+"""Rooms and the house. A room brings itself through one `Room`; the house is the rooms of a deployment,
+put together once by the composition root and passed to whoever needs it."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlmodel import SQLModel
+
+from tanpuhui import outbox
+from tanpuhui.config import Settings
+from tanpuhui.db import Database
+from tanpuhui.events import Event
+from tanpuhui.figures import Feed, figures_subscriber
+from tanpuhui.jobs import Job
+from tanpuhui.reference import ReferenceFile
+from tanpuhui.subscribers import Later, SameTransaction
+
+if TYPE_CHECKING:
+    import click
+    from flask import Blueprint
+
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A rule that must always hold; `breaches` yields a line for every row that breaks it."""
+
+    name: str
+    breaches: Callable[[Connection], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a room brings. Blueprints and commands are made on demand, so that workers load no web code."""
+
+    name: str
+    tables: tuple[type[SQLModel], ...] = ()
+    blueprints: Callable[["House"], Sequence["Blueprint"]] = lambda _house: ()
+    commands: Callable[[], Sequence["click.Command"]] = lambda: ()
+    same_transaction: tuple[SameTransaction, ...] = ()
+    later: tuple[Later, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    reference: tuple[ReferenceFile, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
+
+
+@dataclass
+class House:
+    """The composed platform: settings, database and rooms."""
+
+    settings: Settings
+    db: Database
+    rooms: tuple[Room, ...]
+    extras: dict[Any, Any] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.RLock, repr=False)
+
+    def part(self, kind: Callable[["House"], Part]) -> Part:
+        """The one `kind` of this house, made from the house when first asked for."""
+        with self._lock:
+            if kind not in self.extras:
+                self.extras[kind] = kind(self)
+            part: Part = self.extras[kind]
+            return part
+
+    @cached_property
+    def same_transaction(self) -> tuple[SameTransaction, ...]:
+        """Subscribers inside the transaction, in the order of the rooms."""
+        return tuple(subscriber for room in self.rooms for subscriber in room.same_transaction)
+
+    @cached_property
+    def feeds(self) -> tuple[Feed, ...]:
+        """Everything that contributes to the figures."""
+        return tuple(feed for room in self.rooms for feed in room.feeds)
+
+    @cached_property
+    def later(self) -> tuple[Later, ...]:
+        """Subscribers behind the relay: the figures first, then those of the rooms."""
+        own = tuple(subscriber for room in self.rooms for subscriber in room.later)
+        return (figures_subscriber(self.feeds), *own)
+
+    @cached_property
+    def relay(self) -> outbox.Relay:
+        """The relay of this process."""
+        return outbox.Relay(self)
+
+    def publish(self, connection: Connection, events: Sequence[Event]) -> list[dict[str, Any]]:
+        """Append `events` to the log and run the same-transaction subscribers.
+
+        Returns what they add to the answer of each event, in the order of `events`.
+        """
+        if not events:
+            return []
+        outbox.append(connection, events)
+        additions: list[dict[str, Any]] = [{} for _ in events]
+        for subscriber in self.same_transaction:
+            heard = [index for index, event in enumerate(events) if isinstance(event, subscriber.hears)]
+            if not heard:
+                continue
+            added = subscriber.handle(connection, [events[index] for index in heard])
+            for index, addition in zip(heard, added or (), strict=False):
+                additions[index].update(addition)
+        return additions
+
+
+def installed_rooms() -> tuple[Room, ...]:
+    """The rooms that the installed packages declare, the floor first, then by name."""
+    found = [point.load() for point in entry_points(group="tanpuhui.rooms")]
+    return tuple(sorted(found, key=lambda room: (room.name != "floor", room.name)))
+
+
+def build_house(settings: Settings | None = None, *, pool_size: int = 8) -> House:
+    """Put the house together from `settings` (default: the environment). Opens no connection yet.
+
+    Raises ConfigurationError in production when something meant for development is left on.
+    """
+    settings = settings or Settings()
+    settings.check()
+    return House(settings, Database(settings.database_url, pool_size=pool_size), installed_rooms())
