@@ -1,0 +1,366 @@
+"""The JSON API of this room: scans, sites and codes, review, factors."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from flask import Response, g, request
+from flask_openapi import APIBlueprint
+from flask_openapi.models import Parameter, Schema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from activities import campaigns, codes, review, sites
+from activities.quantify.factors import FactorVersion, all_versions
+from activities.scans import Desk, read_request
+from tanpuhui.errors import NotAllowed, TanpuhuiError
+from tanpuhui.rooms import House
+from tanpuhui.web.api import (
+    READING,
+    WRITING,
+    IsoDatetime,
+    Query,
+    Strict,
+    api_blueprint,
+    json_answer,
+)
+from tanpuhui.web.auth import machine
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise ValueError("a quantity is a number or the text of one")  # noqa: TRY004
+    return value
+
+
+Quantity = Annotated[
+    int | Decimal | str,
+    BeforeValidator(_number),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "maxLength": 40}]}),
+]
+
+
+class ScanIn(Strict):
+    """A scan. `kind` may be left out where the site credits only one."""
+
+    code: str = Field(min_length=1, max_length=300, description="The token, or the whole scanned address")
+    kind: str | None = Field(None, max_length=32)
+    quantity: Quantity | None = Field(None, description="In the unit of the kind, at most three decimals")
+    occurred_at: IsoDatetime | None = Field(None, description="When it happened, if not now")
+
+
+class ReductionOut(BaseModel):
+    """Estimated reduction: CO2e in milligrams (`co2e_mg` is the low value), pollutants in micrograms."""
+
+    co2e_mg: int
+    co2e_mid_mg: int
+    co2e_high_mg: int
+    nox_ug: int | None
+    pm25_ug: int | None
+    voc_ug: int | None
+    so2_ug: int | None
+    co_ug: int | None
+    factor_version: str
+    city_credited: bool
+
+
+class ActionOut(BaseModel):
+    """A recorded action."""
+
+    id: UUID
+    kind: str
+    quantity: float
+    unit: str
+    occurred_at: str
+    evidence: str
+    site_id: UUID
+    campaign_id: UUID | None
+    reduction: ReductionOut
+
+
+class PointsOut(BaseModel):
+    """Whole points."""
+
+    posted: int
+    balance: int
+
+
+class ScanOut(BaseModel):
+    """What a scan earned."""
+
+    action: ActionOut
+    points: PointsOut
+    left_today: int
+
+
+class SiteOut(BaseModel):
+    """A site and the kinds it credits."""
+
+    id: UUID
+    name: str
+    kind: str
+    division_code: str
+    organisation_id: UUID | None
+    hours: str
+    status: str
+    kinds: list[str]
+
+
+class SitesOut(BaseModel):
+    """Sites by name."""
+
+    sites: list[SiteOut]
+
+
+class SiteBody(Strict):
+    """A new site."""
+
+    name: str = Field(min_length=2, max_length=60)
+    kind: Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in sites.SiteKind]})]
+    division_code: str = Field(max_length=12)
+    organisation_id: Annotated[UUID, Field(strict=False)] | None = None
+    hours: str = Field("", max_length=80)
+    kinds: list[Annotated[str, Field(max_length=32)]] = Field(min_length=1, max_length=20)
+
+
+class CampaignBody(Strict):
+    """A new campaign."""
+
+    title: str = Field(min_length=2, max_length=60)
+    division_code: str = Field(max_length=12)
+    starts_at: IsoDatetime
+    ends_at: IsoDatetime
+    site_ids: list[Annotated[UUID, Field(strict=False)]] = Field(min_length=1, max_length=500)
+
+
+class CodeIn(Strict):
+    """With both times: a staffed code."""
+
+    valid_from: IsoDatetime | None = None
+    valid_until: IsoDatetime | None = None
+
+
+class CodeOut(BaseModel):
+    """A code: its token and the address to print."""
+
+    id: int
+    token: str
+    url: str
+    evidence: str
+
+
+class ReasonIn(Strict):
+    """Why."""
+
+    reason: str = Field(min_length=2, max_length=200)
+
+
+class VoidOut(BaseModel):
+    """The action that was taken back."""
+
+    id: UUID
+    voided: bool
+
+
+class CampaignOut(BaseModel):
+    """A campaign."""
+
+    id: UUID
+    title: str
+    division_code: str
+    starts_at: str
+    ends_at: str
+
+
+class SitePath(BaseModel):
+    """A site."""
+
+    site_id: UUID
+
+
+class CodePath(BaseModel):
+    """A code."""
+
+    code_id: int = Field(ge=1, lt=2**40)
+
+
+class ActionPath(BaseModel):
+    """An action."""
+
+    action_id: UUID
+
+
+class FactorsQuery(Query):
+    """Of one kind, or valid on one day."""
+
+    kind: str | None = Field(None, max_length=32)
+    on: date | None = None
+
+
+class FactorOut(BaseModel):
+    """A published factor version: what one unit saves, in nanograms."""
+
+    id: str
+    action_code: str
+    version: int
+    unit: str
+    scenario_kind: str
+    city_credited: bool
+    co2e_low_ng: int
+    co2e_mid_ng: int
+    co2e_high_ng: int
+    nox_ng: int | None
+    pm25_ng: int | None
+    voc_ng: int | None
+    so2_ng: int | None
+    co_ng: int | None
+    baseline: str
+    source: str
+    source_year: int
+    region: str
+    confidence: str
+    valid_from: date | None
+    valid_to: date | None
+    note: str
+
+
+class FactorsOut(BaseModel):
+    """Every factor version asked for."""
+
+    factors: list[FactorOut]
+
+
+_KEY_HEADER = Parameter(
+    **{
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": True,
+        "description": "1 to 128 visible ASCII characters; the same key never credits twice",
+        "schema": Schema(type="string", minLength=1, maxLength=128),
+    }
+)
+
+
+def blueprint(house: House) -> APIBlueprint:
+    """The operations of this room under `/api/v1`."""
+    api = api_blueprint("activities-api", __name__)
+    desk = house.part(Desk)
+
+    @api.post(
+        "/scans",
+        summary="Record a scan",
+        responses={"201": ScanOut, **WRITING},
+        openapi_extensions={},
+    )
+    def post_scan(body: ScanIn) -> Response:
+        principal = machine()
+        if principal.kind != "resident":
+            raise NotAllowed
+        try:
+            answer = desk.record(
+                read_request(
+                    house,
+                    resident_id=principal.id,
+                    key=request.headers.get("Idempotency-Key"),
+                    code=body.code,
+                    kind=body.kind,
+                    quantity=body.quantity,
+                    occurred_at=body.occurred_at,
+                )
+            )
+        except TanpuhuiError as error:
+            g.scan_result = error.code
+            raise
+        g.scan_result = "replayed" if answer.replayed else "credited"
+        response = json_answer(answer.body, 201)
+        if answer.replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    @api.get("/sites", summary="Sites of one's scope", responses={"200": SitesOut, **READING})
+    def get_sites() -> Response:
+        with house.db.reading_session() as session:
+            found = [
+                _site(site, [kind.code for kind in sites.kinds_of(session, site.id)])
+                for site in sites.list_sites(session, machine())
+            ]
+        return json_answer({"sites": found})
+
+    @api.post("/sites", summary="Register a site", responses={"201": SiteOut, **WRITING})
+    def post_site(body: SiteBody) -> Response:
+        site = sites.create_site(house, machine(), sites.SiteIn(**body.model_dump()))
+        return json_answer(_site(site, list(dict.fromkeys(body.kinds))), 201)
+
+    @api.post("/sites/<site_id>/codes", summary="Issue a code", responses={"201": CodeOut, **WRITING})
+    def post_code(path: SitePath, body: CodeIn) -> Response:
+        code = codes.issue_code(
+            house, machine(), path.site_id, valid_from=body.valid_from, valid_until=body.valid_until
+        )
+        return json_answer(_code(house, code), 201)
+
+    @api.post("/codes/<int:code_id>/revoke", summary="Withdraw a code", responses={"200": CodeOut, **WRITING})
+    def post_revoke(path: CodePath, body: ReasonIn) -> Response:
+        return json_answer(_code(house, codes.revoke_code(house, machine(), path.code_id, body.reason)))
+
+    @api.post("/actions/<action_id>/void", summary="Take an action back", responses={"200": VoidOut, **WRITING})
+    def post_void(path: ActionPath, body: ReasonIn) -> Response:
+        review.void_action(house, machine(), path.action_id, body.reason)
+        return json_answer({"id": str(path.action_id), "voided": True})
+
+    @api.post("/campaigns", summary="Launch a campaign", responses={"201": CampaignOut, **WRITING})
+    def post_campaign(body: CampaignBody) -> Response:
+        campaign = campaigns.create_campaign(house, machine(), campaigns.CampaignIn(**body.model_dump()))
+        return json_answer(
+            {
+                "id": str(campaign.id),
+                "title": campaign.title,
+                "division_code": campaign.division_code,
+                "starts_at": campaign.starts_at.isoformat(),
+                "ends_at": campaign.ends_at.isoformat(),
+            },
+            201,
+        )
+
+    return api
+
+
+def public_blueprint(house: House) -> APIBlueprint:
+    """What anybody may read."""
+    api = api_blueprint("activities-public-api", __name__, public=True)
+
+    @api.get("/factors", summary="Every published factor", responses={"200": FactorsOut, **READING})
+    def get_factors(query: FactorsQuery) -> Response:
+        with house.db.reading() as connection:
+            found = all_versions(connection, query.kind)
+        if query.on:
+            day = query.on
+            found = [f for f in found if (f.valid_from or day) <= day <= (f.valid_to or day)]
+        return json_answer({"factors": [_factor(version) for version in found]})
+
+    return api
+
+
+def _site(site: sites.Site, kinds: list[str]) -> dict[str, Any]:
+    return {
+        "id": str(site.id),
+        "name": site.name,
+        "kind": site.kind,
+        "division_code": site.division_code,
+        "organisation_id": str(site.organisation_id) if site.organisation_id else None,
+        "hours": site.hours,
+        "status": site.status,
+        "kinds": kinds,
+    }
+
+
+def _code(house: House, code: codes.Code) -> dict[str, Any]:
+    return {
+        "id": code.id,
+        "token": codes.token_of(house.settings, code.id),
+        "url": codes.address_of(house.settings, code.id),
+        "evidence": code.evidence,
+    }
+
+
+def _factor(version: FactorVersion) -> dict[str, Any]:
+    return FactorOut(**version.model_dump()).model_dump(mode="json")

@@ -1,0 +1,319 @@
+"""The organisers' pages: sites, their codes and posters, campaigns, and recent records."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask_babel import gettext
+from pydantic import ValidationError
+from sqlmodel import Session, col, select
+from werkzeug.wrappers import Response as AnyResponse
+
+from activities import campaigns as campaign_service, codes, review, sites as site_service
+from activities.catalogue import ActionKind
+from activities.codes import Code
+from activities.sites import MANAGERS, SITE_KIND_NAMES, Site, SiteIn, SiteStatus
+from tanpuhui import clock, signing
+from tanpuhui.divisions import Division, DivisionLevel, street_of
+from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
+from tanpuhui.i18n import N_
+from tanpuhui.posters import Poster, poster_pdf, poster_png
+from tanpuhui.staff import Organisation, covers, grants_of
+from tanpuhui.web.api import invalid
+from tanpuhui.web.auth import house, staff, staff_required
+from tanpuhui.web.formatting import name_of
+from tanpuhui.web.forms import form_errors
+
+blueprint = Blueprint("console", __name__, template_folder="templates")
+
+Answer = str | AnyResponse | tuple[str, int]
+Groups = list[tuple[str, list[tuple[str, str]]]]
+
+
+@blueprint.get("/console")
+@staff_required(*MANAGERS)
+def sites() -> Answer:
+    """The sites of one's scope, and the latest records there."""
+    with house().db.reading_session() as session:
+        found = site_service.list_sites(session, staff())
+        return render_template(
+            "activities/sites.html",
+            sites=found,
+            site_kinds=SITE_KIND_NAMES,
+            divisions=_names(session, [site.division_code for site in found]),
+            actions=review.recent_actions(session, staff()),
+        )
+
+
+# --- a site ------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/console/sites/new", methods=["GET", "POST"])
+@staff_required(*MANAGERS)
+def new_site() -> Answer:
+    """Register a site; its first code comes with it."""
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            site = site_service.create_site(house(), staff(), _site_in())
+            codes.issue_code(house(), staff(), site.id)
+            return redirect(url_for("console.site", site_id=site.id), 303)
+        except InvalidField as error:
+            errors = form_errors(error)
+    with house().db.reading_session() as session:
+        kinds = session.exec(select(ActionKind).where(col(ActionKind.enabled).is_(True))).all()
+        page = render_template(
+            "activities/site_new.html",
+            form=request.form,
+            errors=errors,
+            site_kinds=[(kind.value, gettext(name)) for kind, name in SITE_KIND_NAMES.items()],
+            communities=_communities(session),
+            organisations=_organisations(session),
+            kinds=[(kind.code, name_of(kind), "") for kind in kinds],
+        )
+    return page, 422 if errors else 200
+
+
+def _site_in() -> SiteIn:
+    form = {name: text for name, text in request.form.items() if name in SiteIn.model_fields and text}
+    try:
+        return SiteIn.model_validate({**form, "kinds": request.form.getlist("kinds")})
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+@blueprint.get("/console/sites/<uuid:site_id>")
+@staff_required(*MANAGERS)
+def site(site_id: UUID) -> Answer:
+    """A site with its codes and the latest records there."""
+    return _site_page(site_id)
+
+
+def _site_page(site_id: UUID, error: InvalidField | None = None) -> Answer:
+    with house().db.reading_session() as session:
+        found = site_service.get_site(session, staff(), site_id)
+        page = render_template(
+            "activities/site.html",
+            site=found,
+            site_kinds=SITE_KIND_NAMES,
+            division=_names(session, [found.division_code]).get(found.division_code, ""),
+            kinds=site_service.kinds_of(session, site_id),
+            codes=[_shown(code) for code in codes.codes_of(session, site_id)],
+            actions=review.recent_actions(session, staff(), site_id=site_id),
+            form=request.form,
+            errors=form_errors(error) if error else {},
+        )
+    return (page, error.status) if error else page
+
+
+def _shown(code: Code) -> dict[str, Any]:
+    token = codes.token_of(house().settings, code.id)
+    return {**code.model_dump(), "token": token, "typed": signing.typed_form(token)}
+
+
+@blueprint.post("/console/sites/<uuid:site_id>/status")
+@staff_required(*MANAGERS)
+def set_status(site_id: UUID) -> Answer:
+    """Pause a site, or open it again."""
+    try:
+        status = SiteStatus(request.form.get("status", ""))
+    except ValueError:
+        raise NotFound from None
+    site_service.set_status(house(), staff(), site_id, status, request.form.get("reason", ""))
+    return redirect(url_for("console.site", site_id=site_id), 303)
+
+
+# --- codes -------------------------------------------------------------------------------------------------
+
+
+@blueprint.post("/console/sites/<uuid:site_id>/codes")
+@staff_required(*MANAGERS)
+def issue(site_id: UUID) -> Answer:
+    """Issue a code: a printed one, or with a validity one that staff show."""
+    try:
+        times = {name: _moment(name) for name in ("valid_from", "valid_until") if request.form.get(name)}
+        codes.issue_code(house(), staff(), site_id, **times)
+    except InvalidField as error:
+        return _site_page(site_id, error)
+    return redirect(url_for("console.site", site_id=site_id), 303)
+
+
+@blueprint.post("/console/codes/<int:code_id>/reissue")
+@staff_required(*MANAGERS)
+def reissue(code_id: int) -> Answer:
+    """Withdraw a code and issue a new one for the same site."""
+    withdrawn = codes.revoke_code(house(), staff(), code_id, request.form.get("reason", ""))
+    codes.issue_code(house(), staff(), withdrawn.site_id)
+    return redirect(url_for("console.site", site_id=withdrawn.site_id), 303)
+
+
+@blueprint.get("/console/codes/<int:code_id>/poster.<any(pdf, png):form>")
+@staff_required(*MANAGERS)
+def poster(code_id: int, form: str) -> Response:
+    """The poster of a code, to print."""
+    with house().db.reading_session() as session:
+        code = session.get(Code, code_id)
+        if code is None or code.revoked_at is not None:
+            raise NotFound
+        found = site_service.get_site(session, staff(), code.site_id)
+        kinds = site_service.kinds_of(session, found.id)
+        sheet = _poster(found, kinds, code_id)
+    body = poster_pdf(sheet) if form == "pdf" else poster_png(sheet)
+    kind = "application/pdf" if form == "pdf" else "image/png"
+    name = f"tanpuhui-{signing.typed_form(codes.token_of(house().settings, code_id))}.{form}"
+    return Response(body, mimetype=kind, headers={"Content-Disposition": f'inline; filename="{name}"'})
+
+
+def _poster(found: Site, kinds: Sequence[ActionKind], code_id: int) -> Poster:
+    """The words of a poster; it hangs in the street, so they are Chinese whatever the reader's language."""
+    token = codes.token_of(house().settings, code_id)
+    return Poster(
+        site_name=found.name,
+        headline=kinds[0].name_zh if len(kinds) == 1 else "绿色行动",
+        kinds=tuple(kind.name_zh for kind in kinds),
+        url=codes.address_of(house().settings, code_id),
+        short_code=signing.typed_form(token),
+        steps=("用手机相机或微信扫码", "核对内容，点“确认记录”", "看到估算减排量和积分"),
+        footer="减排量为估算值，按公开的因子计算。积分没有货币价值，不能转让。",
+    )
+
+
+# --- records -----------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/console/actions/<uuid:action_id>/void", methods=["GET", "POST"])
+@staff_required(*MANAGERS)
+def void(action_id: UUID) -> Answer:
+    """Take a record back, with a reason that the resident reads."""
+    if request.method == "GET":
+        return render_template("activities/void.html", form={})
+    try:
+        review.void_action(house(), staff(), action_id, request.form.get("reason", ""))
+    except TanpuhuiError as error:
+        field = "reason" if isinstance(error, InvalidField) else ""
+        page = render_template("activities/void.html", form=request.form, errors=form_errors(error, field))
+        return page, error.status
+    return redirect(url_for("console.sites"), 303)
+
+
+# --- campaigns ---------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/console/campaigns")
+@staff_required(*MANAGERS)
+def campaigns() -> Answer:
+    """The campaigns of one's scope."""
+    with house().db.reading_session() as session:
+        found = campaign_service.list_campaigns(session, staff())
+        return render_template(
+            "activities/campaigns.html",
+            campaigns=found,
+            divisions=_names(session, [campaign.division_code for campaign in found]),
+            now=clock.now(),
+        )
+
+
+@blueprint.route("/console/campaigns/new", methods=["GET", "POST"])
+@staff_required(*MANAGERS)
+def new_campaign() -> Answer:
+    """Launch a campaign."""
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            campaign_service.create_campaign(house(), staff(), _campaign_in())
+            return redirect(url_for("console.campaigns"), 303)
+        except InvalidField as error:
+            errors = form_errors(error)
+    with house().db.reading_session() as session:
+        page = render_template(
+            "activities/campaign_new.html",
+            form=request.form,
+            errors=errors,
+            scopes=_scopes(session),
+            sites=[(str(site.id), site.name, "") for site in site_service.list_sites(session, staff())],
+        )
+    return page, 422 if errors else 200
+
+
+def _campaign_in() -> campaign_service.CampaignIn:
+    form = {name: request.form.get(name, "") for name in ("title", "division_code")}
+    times = {name: _moment(name) for name in ("starts_at", "ends_at")}
+    try:
+        return campaign_service.CampaignIn.model_validate(
+            {**form, **times, "site_ids": request.form.getlist("site_ids")}
+        )
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+@blueprint.post("/console/campaigns/<uuid:campaign_id>/cancel")
+@staff_required(*MANAGERS)
+def cancel(campaign_id: UUID) -> Answer:
+    """End a campaign early."""
+    campaign_service.cancel_campaign(house(), staff(), campaign_id, request.form.get("reason", ""))
+    return redirect(url_for("console.campaigns"), 303)
+
+
+# --- what a form offers ------------------------------------------------------------------------------------
+
+
+def _moment(name: str) -> datetime:
+    """A form's local time as a moment. Raises InvalidField."""
+    try:
+        return datetime.fromisoformat(request.form.get(name, "")).replace(tzinfo=clock.SHANGHAI)
+    except ValueError:
+        raise InvalidField(errors=[{"field": name, "reason": N_("请填写日期和时间。")}]) from None
+
+
+def _names(session: Session, wanted: Sequence[str]) -> dict[str, str]:
+    found = session.exec(select(Division).where(col(Division.code).in_(set(wanted)))).all()
+    return {division.code: division.name for division in found}
+
+
+def _grants(session: Session) -> list[tuple[str, Any]]:
+    """The scopes one may manage, as (prefix of division codes, grant)."""
+    scopes = []
+    for given in grants_of(session, staff()):
+        if given.role in MANAGERS:
+            organisation = session.get(Organisation, given.organisation_id) if given.organisation_id else None
+            scopes.append((organisation.division_code if organisation else given.division_code or "-", given))
+    return scopes
+
+
+def _communities(session: Session) -> Groups:
+    """The communities one may register sites in, by 街镇."""
+    prefixes = tuple({prefix for prefix, _ in _grants(session)})
+    divisions = session.exec(select(Division).order_by(Division.code)).all()
+    names = {division.code: division.name for division in divisions}
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for division in divisions:
+        if division.level is DivisionLevel.COMMUNITY and division.code.startswith(prefixes):
+            groups.setdefault(names[street_of(division.code)], []).append((division.code, division.name))
+    return list(groups.items())
+
+
+def _organisations(session: Session) -> list[tuple[str, str]]:
+    """The organisations that a site of one's scope may belong to."""
+    grants = [given for _, given in _grants(session)]
+    found = session.exec(select(Organisation).order_by(Organisation.name)).all()
+    return [
+        (str(organisation.id), organisation.name)
+        for organisation in found
+        if any(
+            covers(given, division_code=organisation.division_code, organisation_id=organisation.id)
+            for given in grants
+        )
+    ]
+
+
+def _scopes(session: Session) -> Groups:
+    """The divisions a campaign may be for: those one has a grant for, and the 街镇 below."""
+    prefixes = tuple({given.division_code for _, given in _grants(session) if given.division_code})
+    upper = session.exec(
+        select(Division).where(Division.level != DivisionLevel.COMMUNITY).order_by(Division.code)
+    ).all()
+    return [
+        ("", [(division.code, division.name) for division in upper if division.code.startswith(prefixes)])
+    ]

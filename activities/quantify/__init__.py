@@ -1,0 +1,1 @@
+"""What an action saved: factor versions, and the sum itself."""

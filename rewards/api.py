@@ -1,0 +1,99 @@
+"""The JSON API of this room: a resident's own statement."""
+
+from typing import Any
+
+from flask import Response
+from flask_openapi import APIBlueprint
+from pydantic import BaseModel, Field
+
+from rewards import ledger
+from rewards.statements import Line, statement
+from tanpuhui.errors import NotAllowed
+from tanpuhui.figures import POLLUTANTS
+from tanpuhui.rooms import House
+from tanpuhui.web.api import READING, Query, api_blueprint, json_answer
+from tanpuhui.web.auth import machine
+
+
+class StatementQuery(Query):
+    """A page of the statement."""
+
+    limit: int = Field(50, ge=1, le=200)
+    before: int | None = Field(None, ge=1, le=2**62)
+
+
+class LineOut(BaseModel):
+    """One fact: an action recorded or voided, the points it moved, the balance after."""
+
+    position: int
+    type: str
+    action_id: str
+    kind: str
+    quantity: float
+    unit: str
+    occurred_at: str
+    recorded_at: str
+    reason: str | None
+    points: int
+    balance_after: int | None
+    co2e_mg: int
+    factor_version: str
+    nox_ug: int | None
+    pm25_ug: int | None
+    voc_ug: int | None
+    so2_ug: int | None
+    co_ug: int | None
+
+
+class StatementOut(BaseModel):
+    """Lines, latest first; `next_before` asks for the page after."""
+
+    balance: int
+    lines: list[LineOut]
+    next_before: int | None
+
+
+def blueprint(house: House) -> APIBlueprint:
+    """The operations of this room under `/api/v1`."""
+    api = api_blueprint("rewards-api", __name__)
+
+    @api.get("/me/statement", summary="One's own statement", responses={"200": StatementOut, **READING})
+    def get_statement(query: StatementQuery) -> Response:
+        principal = machine()
+        if principal.kind != "resident":
+            raise NotAllowed
+        with house.db.reading() as connection:
+            lines = statement(connection, principal.id, limit=query.limit, before=query.before)
+            balance = ledger.balance(connection, principal.id)
+        more = len(lines) == query.limit
+        return json_answer(
+            {
+                "balance": balance,
+                "lines": [_line(line) for line in lines],
+                "next_before": lines[-1].position if more else None,
+            }
+        )
+
+    return api
+
+
+def _line(line: Line) -> dict[str, Any]:
+    deed = line.deed
+    sign = -1 if line.voided else 1
+    pollutants = {f"{name}_ug": getattr(deed, f"{name}_ug") for name in POLLUTANTS}
+    return {
+        "position": line.position,
+        "type": deed.type,
+        "action_id": str(deed.subject_id),
+        "kind": deed.kind,
+        "quantity": sign * deed.quantity_milli / 1000,
+        "unit": deed.unit,
+        "occurred_at": deed.occurred_at.isoformat(),
+        "recorded_at": deed.recorded_at.isoformat(),
+        "reason": line.reason,
+        "points": line.points,
+        "balance_after": line.balance_after,
+        "co2e_mg": sign * deed.co2e_mg,
+        "factor_version": deed.factor_version,
+        **{name: None if amount is None else sign * amount for name, amount in pollutants.items()},
+    }

@@ -1,0 +1,135 @@
+"""Crediting: what follows in points from an action recorded or voided, in the action's own transaction."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from activities.events import ActionRecorded, ActionVoided, Deed
+from rewards import ledger
+from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
+from rewards.rules import PointsRule, points_for, rule_on, rules, weights
+from tanpuhui import reference
+from tanpuhui.errors import InsufficientPoints, PointsSpent
+from tanpuhui.figures import Contribution, Feed
+from tanpuhui.subscribers import SameTransaction
+
+
+def credit_reference(action_id: UUID) -> str:
+    """The reference of the transfer that credits an action."""
+    return f"action:{action_id}"
+
+
+def reversal_reference(action_id: UUID) -> str:
+    """The reference of the transfer that takes the credit of a voided action back."""
+    return f"void:{action_id}"
+
+
+@dataclass(frozen=True)
+class _Tariff:
+    version: int
+    rules: dict[str, list[PointsRule]]
+    weights: dict[str, int]
+
+
+class _TariffOffice:
+    """The points rules in memory, renewed when reference data has moved."""
+
+    def __init__(self) -> None:
+        self._tariffs: dict[str, _Tariff] = {}
+        self._lock = threading.Lock()
+
+    def at(self, connection: Connection) -> _Tariff:
+        """The rules that hold in the transaction of `connection`."""
+        database = str(connection.engine.url)
+        version = reference.current_version(connection)
+        tariff = self._tariffs.get(database)
+        if tariff is None or tariff.version != version:
+            with self._lock:
+                tariff = _Tariff(version, rules(connection), weights(connection))
+                self._tariffs[database] = tariff
+        return tariff
+
+
+_office = _TariffOffice()
+
+
+def points_of(tariff: _Tariff, event: Deed) -> int:
+    """Whole points that a deed earns; 0 where no rule is published for its kind."""
+    rule = rule_on(tariff.rules.get(event.kind, []), event.day)
+    return points_for(rule, tariff.weights.get(event.evidence, 0), event.quantity_milli) if rule else 0
+
+
+def credit_actions(connection: Connection, events: Sequence[ActionRecorded]) -> list[dict[str, Any]]:
+    """Credit recorded actions; adds ``points: {posted, balance}`` to the answer of each."""
+    tariff = _office.at(connection)
+    points = [points_of(tariff, event) for event in events]
+    accounts = [_account(event) for event in events]
+    postings = [
+        Posting(credit_reference(event.subject_id), ACTIONS_PROGRAMME, account, amount, event.recorded_at)
+        for event, account, amount in zip(events, accounts, points, strict=True)
+        if amount
+    ]
+    balances = ledger.credit(connection, postings, accounts)
+    return [
+        {"points": {"posted": amount, "balance": balance}}
+        for amount, balance in zip(points, balances, strict=True)
+    ]
+
+
+def reverse_actions(connection: Connection, events: Sequence[ActionVoided]) -> None:
+    """Take the points of voided actions back. Raises PointsSpent if they are gone."""
+    credited = ledger.find(connection, [credit_reference(event.subject_id) for event in events])
+    for event in events:
+        original = credited.get(credit_reference(event.subject_id))
+        if original is None:
+            continue
+        try:
+            ledger.take(
+                connection,
+                Posting(
+                    reversal_reference(event.subject_id),
+                    original.destination,
+                    original.source,
+                    original.amount,
+                    event.recorded_at,
+                ),
+            )
+        except InsufficientPoints as error:
+            raise PointsSpent from error
+
+
+def contributions(connection: Connection, events: Sequence[Deed]) -> Iterator[Contribution]:
+    """The points of each deed, as they were posted or reversed, for the figures."""
+    transfers = ledger.find(connection, [_reference(event) for event in events])
+    for event in events:
+        transfer = transfers.get(_reference(event))
+        if transfer is not None:
+            sign = -1 if isinstance(event, ActionVoided) else 1
+            yield Contribution(
+                day=event.day,
+                division_code=event.division_code,
+                kind=event.kind,
+                evidence=event.evidence,
+                campaign=str(event.campaign_id) if event.campaign_id else "",
+                city_credited=event.city_credited,
+                measures={"points": sign * transfer.amount},
+            )
+
+
+def _reference(event: Deed) -> str:
+    voided = isinstance(event, ActionVoided)
+    return reversal_reference(event.subject_id) if voided else credit_reference(event.subject_id)
+
+
+def _account(event: Deed) -> str:
+    assert event.resident_id is not None
+    return account_of(event.resident_id)
+
+
+CREDITING = SameTransaction("crediting", (ActionRecorded,), credit_actions)
+REVERSING = SameTransaction("reversing", (ActionVoided,), reverse_actions)
+POINTS_FEED = Feed((ActionRecorded, ActionVoided), contributions)

@@ -1,0 +1,160 @@
+"""The ledger: accounts and transfers.
+
+A transfer moves whole points from a source to a destination: one row is both sides, so the books always
+balance. It is identified by its reference and never changed; a mistake is mended by a transfer the other way.
+Residents' accounts (``resident:<id>``) have a stored balance that cannot go below zero. Programme accounts
+(``programme:<name>``) are where points come from; they have no stored balance, because a row that every scan
+updates would make all residents wait for each other: what they gave is the sum of their transfers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel
+
+from tanpuhui.db import Statement, insert_statement
+from tanpuhui.errors import InsufficientPoints
+
+ACTIONS_PROGRAMME = "programme:actions"
+
+
+class Account(SQLModel, table=True):
+    """A resident's account. Made by the first transfer to it."""
+
+    __tablename__ = "account"
+    __table_args__ = (
+        sa.CheckConstraint("balance >= 0", name="balance"),
+        sa.CheckConstraint("path LIKE 'resident:%'", name="path"),
+    )
+
+    path: str = Field(primary_key=True, max_length=64)
+    balance: int = Field(sa_type=sa.BigInteger)
+
+
+class Transfer(SQLModel, table=True):
+    """Points moved. `balance_after` is the balance of the resident's account after it."""
+
+    __tablename__ = "transfer"
+    __table_args__ = (
+        sa.CheckConstraint("amount > 0", name="amount"),
+        sa.CheckConstraint("source <> destination", name="sides"),
+        sa.CheckConstraint("balance_after >= 0", name="balance_after"),
+    )
+
+    reference: str = Field(primary_key=True, max_length=96)
+    source: str = Field(max_length=64)
+    destination: str = Field(max_length=64)
+    amount: int = Field(sa_type=sa.BigInteger)
+    balance_after: int = Field(sa_type=sa.BigInteger)
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A transfer to be made. `reference` is unique for ever: posting it again is an error, never a second
+    credit."""
+
+    reference: str
+    source: str
+    destination: str
+    amount: int
+    recorded_at: datetime
+
+
+def account_of(resident_id: UUID) -> str:
+    """The path of a resident's account."""
+    return f"resident:{resident_id}"
+
+
+_CREDIT = insert_statement(
+    SQLModel.metadata.tables["account"],
+    {"path": "text", "balance": "int"},
+    extra="WHERE true ON CONFLICT (path) DO UPDATE SET balance = account.balance + excluded.balance "
+    "RETURNING path, balance",
+)
+_TAKE = Statement(
+    "UPDATE account SET balance = balance - :amount WHERE path = :path AND balance >= :amount "
+    "RETURNING balance",
+    balance="int",
+)
+_POST = insert_statement(
+    SQLModel.metadata.tables["transfer"],
+    {
+        "reference": "text",
+        "source": "text",
+        "destination": "text",
+        "amount": "int",
+        "balance_after": "int",
+        "recorded_at": "time",
+    },
+)
+
+
+def credit(connection: Connection, postings: Sequence[Posting], looked_at: Sequence[str]) -> list[int]:
+    """Post transfers into residents' accounts; the balances of `looked_at` (accounts, maybe uncredited) after.
+
+    The caller has taken the residents' turns. Each account may be credited several times in a batch.
+    """
+    gained: dict[str, int] = dict.fromkeys(looked_at, 0)
+    for posting in postings:
+        gained[posting.destination] = gained.get(posting.destination, 0) + posting.amount
+    rows = _CREDIT.run(connection, [{"path": path, "balance": gained[path]} for path in sorted(gained)])
+    balances: dict[str, int] = {row.path: row.balance for row in rows}
+    running = {path: balances[path] - gained[path] for path in gained}
+    made = []
+    for posting in postings:
+        running[posting.destination] += posting.amount
+        made.append(_row(posting, running[posting.destination]))
+    if made:
+        _POST.run(connection, made)
+    return [balances[path] for path in looked_at]
+
+
+def take(connection: Connection, posting: Posting) -> int:
+    """Post a transfer out of a resident's account; the balance after. Raises InsufficientPoints."""
+    rows = _TAKE.run(connection, amount=posting.amount, path=posting.source)
+    if not rows:
+        raise InsufficientPoints
+    balance: int = rows[0].balance
+    _POST.run(connection, [_row(posting, balance)])
+    return balance
+
+
+def find(connection: Connection, references: Sequence[str]) -> Mapping[str, sa.Row[tuple[str, ...]]]:
+    """The transfers among `references`, by reference."""
+    return {row.reference: row for row in _FIND.run(connection, references=references)}
+
+
+def balance(connection: Connection, resident_id: UUID) -> int:
+    """A resident's balance in whole points."""
+    found = connection.scalar(
+        sa.text("SELECT balance FROM account WHERE path = :path"), {"path": account_of(resident_id)}
+    )
+    return int(found or 0)
+
+
+_FIND = Statement(
+    "SELECT reference, source, destination, amount, balance_after, recorded_at FROM transfer "
+    "WHERE reference {in:references:text}",
+    reference="text",
+    source="text",
+    destination="text",
+    amount="int",
+    balance_after="int",
+    recorded_at="time",
+)
+
+
+def _row(posting: Posting, balance_after: int) -> dict[str, object]:
+    return {
+        "reference": posting.reference,
+        "source": posting.source,
+        "destination": posting.destination,
+        "amount": posting.amount,
+        "balance_after": balance_after,
+        "recorded_at": posting.recorded_at,
+    }

@@ -1,0 +1,66 @@
+"""Fixtures. Whatever uses `house` or `world` runs on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tanpuhui.rooms import House, build_house
+from tests.databases import Postgres, Shelf, postgres_programs, settings_for
+from tests.world import World
+
+ENGINES = ("sqlite", "postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for this run; skips where its programs are missing."""
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL's programs (initdb, postgres) are not on this machine")
+    server = Postgres()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture(scope="session")
+def shelves() -> dict[str, Shelf]:
+    """The shelf of each engine, made when first used."""
+    return {}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of the engine of this test."""
+    return str(request.param)
+
+
+@pytest.fixture
+def shelf(
+    engine: str,
+    shelves: dict[str, Shelf],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Shelf:
+    """Databases of this test's engine."""
+    if engine not in shelves:
+        server = request.getfixturevalue("postgres") if engine == "postgres" else None
+        shelves[engine] = Shelf(tmp_path_factory.mktemp(engine), server)
+    return shelves[engine]
+
+
+@pytest.fixture
+def house(shelf: Shelf, tmp_path: Path) -> Iterator[House]:
+    """A house on a fresh, migrated database without reference data."""
+    with shelf.database(loaded=False) as url:
+        house = build_house(settings_for(url, tmp_path))
+        yield house
+        house.db.dispose()
+
+
+@pytest.fixture
+def world(shelf: Shelf, tmp_path: Path) -> Iterator[World]:
+    """A house on a fresh database with reference data, and ways to fill it."""
+    with shelf.database(loaded=True) as url:
+        house = build_house(settings_for(url, tmp_path))
+        yield World(house)
+        house.db.dispose()

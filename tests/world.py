@@ -1,0 +1,162 @@
+"""A small district for tests, made through the services that people use."""
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from flask.testing import FlaskClient
+
+from activities import campaigns, codes, scans, sites
+from tanpuhui import clock, figures, people, staff
+from tanpuhui.people import Resident
+from tanpuhui.rooms import House
+from tanpuhui.sessions import Principal, new_api_token
+from tanpuhui.staff import Role
+from tanpuhui.web import create_app
+
+DISTRICT = "310106"
+STREET = "310106006"
+COMMUNITY = "310106006002"
+OTHER_COMMUNITY = "310106011001"
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class World:
+    """A house with reference data, and ways to put people, sites and scans into it."""
+
+    house: House
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    # --- people -------------------------------------------------------------------------------------------
+
+    def resident(self, community: str = COMMUNITY) -> Resident:
+        """A new resident."""
+        phone = f"+86139{next(self._numbers):08d}"
+        return people.join(
+            self.house, phone=phone, division_code=community, consent_version=people.CONSENT_VERSION
+        )
+
+    def residents(self, count: int) -> list[Resident]:
+        """New residents."""
+        return [self.resident() for _ in range(count)]
+
+    def colleague(self, *roles: Role, division: str | None = DISTRICT, organisation: UUID | None = None) -> Principal:
+        """A new member of staff with `roles` in a division or an organisation."""
+        scope = {"organisation_id": organisation} if organisation else {"division_code": division}
+        with self.house.db.session() as session:
+            grants = [staff.grant(role, **scope) for role in roles]
+            member = staff.add_staff(
+                session, name=f"staff {next(self._numbers)}", password=PASSWORD, grants=grants
+            )
+            return Principal("staff", member.id, member.id)
+
+    @cached_property
+    def organiser(self) -> Principal:
+        """An organiser of the whole district."""
+        return self.colleague(Role.ORGANISER)
+
+    @cached_property
+    def officer(self) -> Principal:
+        """An officer of the bureau."""
+        return self.colleague(Role.OFFICER)
+
+    def token(self, who: Resident | Principal, role: Role | None = None) -> str:
+        """An API token."""
+        if isinstance(who, Resident):
+            return new_api_token(self.house, kind="resident", subject_id=who.id)
+        return new_api_token(self.house, kind=who.kind, subject_id=who.id, role=role)
+
+    # --- places -------------------------------------------------------------------------------------------
+
+    def site(self, *kinds: str, community: str = COMMUNITY, **more: Any) -> sites.Site:
+        """A new site that credits `kinds`."""
+        more = {"name": f"点位 {next(self._numbers)}", "kind": "canteen", **more}
+        site_in = sites.SiteIn(division_code=community, kinds=list(kinds), **more)
+        return sites.create_site(self.house, self.organiser, site_in)
+
+    def code(self, *kinds: str, staffed: bool = False, **more: Any) -> str:
+        """The token of a code at a new site that credits `kinds`."""
+        return self.code_at(self.site(*kinds, **more), staffed=staffed)
+
+    def code_at(self, site: sites.Site, *, staffed: bool = False) -> str:
+        """The token of a new code at `site`."""
+        now = clock.now()
+        window = (
+            {"valid_from": now - timedelta(hours=1), "valid_until": now + timedelta(hours=8)} if staffed else {}
+        )
+        code = codes.issue_code(self.house, self.organiser, site.id, **window)
+        return codes.token_of(self.house.settings, code.id)
+
+    def campaign(self, *site_list: sites.Site, hours: int = 1) -> campaigns.Campaign:
+        """A campaign that is open now."""
+        now = clock.now()
+        campaign_in = campaigns.CampaignIn(
+            title="测试活动",
+            division_code=DISTRICT,
+            starts_at=now - timedelta(hours=hours),
+            ends_at=now + timedelta(hours=hours),
+            site_ids=[site.id for site in site_list],
+        )
+        return campaigns.create_campaign(self.house, self.organiser, campaign_in)
+
+    # --- scans --------------------------------------------------------------------------------------------
+
+    def scan(
+        self,
+        resident: Resident,
+        code: str,
+        *,
+        key: str | None = None,
+        kind: str | None = None,
+        quantity: Any = None,
+        occurred_at: datetime | None = None,
+    ) -> dict[str, Any]:
+        """Record a scan; the answer. Raises what the desk raises."""
+        request = scans.read_request(
+            self.house,
+            resident_id=resident.id,
+            key=key or f"key-{next(self._numbers)}",
+            code=code,
+            kind=kind,
+            quantity=quantity,
+            occurred_at=occurred_at,
+        )
+        answer: dict[str, Any] = json.loads(self.house.part(scans.Desk).record(request).body)
+        return answer
+
+    # --- what holds ---------------------------------------------------------------------------------------
+
+    def breaches(self) -> list[str]:
+        """What `tanpuhui verify` would report."""
+        with self.house.db.reading() as connection:
+            return [
+                f"{invariant.name}: {line}"
+                for room in self.house.rooms
+                for invariant in room.invariants
+                for line in invariant.breaches(connection)
+            ]
+
+    def figure_differences(self) -> list[str]:
+        """What `tanpuhui rebuild --check` would report, after the relay has caught up."""
+        self.house.relay.drain()
+        with self.house.db.engine.connect() as connection, connection.begin() as transaction:
+            differences = figures.rebuild(connection, self.house.feeds, check=True)
+            transaction.rollback()
+            return differences
+
+    # --- the web ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def app(self) -> Any:
+        """The web app over this house."""
+        return create_app(self.house, testing=True)
+
+    def client(self) -> FlaskClient:
+        """A browser of its own."""
+        client: FlaskClient = self.app.test_client()
+        return client
