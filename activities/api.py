@@ -7,7 +7,6 @@ from uuid import UUID
 
 from flask import Response, g, request
 from flask_openapi import APIBlueprint
-from flask_openapi.models import Parameter, Schema
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from activities import campaigns, codes, review, sites
@@ -230,15 +229,13 @@ class FactorsOut(BaseModel):
     factors: list[FactorOut]
 
 
-_KEY_HEADER = Parameter(
-    **{
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": True,
-        "description": "1 to 128 visible ASCII characters; the same key never credits twice",
-        "schema": Schema(type="string", minLength=1, maxLength=128),
-    }
-)
+_KEY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "1 to 128 visible ASCII characters; the same key never credits twice",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
 
 
 def blueprint(house: House) -> APIBlueprint:
@@ -250,7 +247,7 @@ def blueprint(house: House) -> APIBlueprint:
         "/scans",
         summary="Record a scan",
         responses={"201": ScanOut, **WRITING},
-        openapi_extensions={},
+        openapi_extensions={"parameters": [_KEY_HEADER]},
     )
     def post_scan(body: ScanIn) -> Response:
         principal = machine()

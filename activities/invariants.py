@@ -16,10 +16,14 @@ def _rows(sql: str, what: str) -> Invariant:
     return Invariant(what, breaches)
 
 
+def _events_of(event_type: str) -> str:
+    return f"(SELECT subject_id, count(*) AS n FROM event_log WHERE type = '{event_type}' GROUP BY subject_id)"
+
+
 INVARIANTS = (
     _rows(
-        "SELECT a.id FROM action a WHERE (SELECT count(*) FROM event_log e WHERE e.subject_id = a.id "
-        "AND e.resident_id = a.resident_id AND e.type = 'action.recorded') <> 1",
+        f"SELECT a.id FROM action a LEFT JOIN {_events_of('action.recorded')} e ON e.subject_id = a.id "
+        "WHERE COALESCE(e.n, 0) <> 1",
         "an action has exactly one event",
     ),
     _rows(
@@ -28,9 +32,8 @@ INVARIANTS = (
         "an action.recorded event has its action",
     ),
     _rows(
-        "SELECT v.action_id FROM action_void v JOIN action a ON a.id = v.action_id WHERE "
-        "(SELECT count(*) FROM event_log e WHERE e.subject_id = v.action_id "
-        "AND e.resident_id = a.resident_id AND e.type = 'action.voided') <> 1",
+        f"SELECT v.action_id FROM action_void v LEFT JOIN {_events_of('action.voided')} e "
+        "ON e.subject_id = v.action_id WHERE COALESCE(e.n, 0) <> 1",
         "a voided action has exactly one event",
     ),
     _rows(

@@ -13,6 +13,7 @@ from tanpuhui.errors import (
     DailyLimitReached,
     DailyQuantityReached,
     QuantityMissing,
+    QuantityNotPositive,
     QuantityOutOfRange,
     TimeInFuture,
     TimeTooOld,
@@ -40,12 +41,14 @@ class Recorded:
 def check_quantity(kind: ActionKind, quantity_milli: int | None) -> int:
     """The quantity to record, in thousandths of the kind's unit.
 
-    A kind that asks for nothing has its default. Raises QuantityMissing, QuantityOutOfRange.
+    A kind that asks for nothing has its default. Raises QuantityMissing, QuantityNotPositive, QuantityOutOfRange.
     """
     if quantity_milli is None:
         if kind.quantity_default_milli is None:
             raise QuantityMissing(unit=kind.unit)
         return kind.quantity_default_milli
+    if quantity_milli <= 0:
+        raise QuantityNotPositive
     if not kind.quantity_min_milli <= quantity_milli <= kind.quantity_max_milli:
         raise QuantityOutOfRange(
             minimum=readable(kind.quantity_min_milli),
@@ -85,7 +88,8 @@ def check_day(
     interval = timedelta(minutes=kind.min_interval_minutes)
     if near := [record for record in same if abs(occurred_at - record.occurred_at) < interval]:
         left = interval - min(abs(occurred_at - record.occurred_at) for record in near)
-        raise TooSoon(kind=kind.name_zh, kind_en=kind.name_en, minutes=-(-int(left.total_seconds()) // 60))
+        minutes = -(-int(left.total_seconds()) // 60)
+        raise TooSoon(kind=kind.name_zh, kind_en=kind.name_en, minutes=max(1, minutes))
     for record in records:
         if kind.clash_group and record.kind != kind.code and record.clash_group == kind.clash_group:
             window = max(kind.min_interval_minutes, record.min_interval_minutes)

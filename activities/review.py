@@ -104,10 +104,13 @@ def recent_actions(
     )
     if site_id:
         query = query.where(Action.site_id == site_id)
-    return session.exec(query).all()
+    found: Sequence[tuple[Action, ActionVoid | None, Site]] = session.exec(query).all()
+    return found
 
 
-def own_action(session: Session, resident_id: UUID, action_id: UUID) -> tuple[Action, ActionVoid | None, Site]:
+def own_action(
+    session: Session, resident_id: UUID, action_id: UUID
+) -> tuple[Action, ActionVoid | None, Site]:
     """A resident's own action. Raises NotFound for anybody else's."""
     action = session.get(Action, action_id)
     if action is None or action.resident_id != resident_id:

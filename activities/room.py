@@ -21,9 +21,9 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
 
 
 def _commands() -> Sequence["click.Command"]:
-    from activities import commands
+    from activities import commands, demo
 
-    return commands.COMMANDS
+    return (*commands.COMMANDS, demo.demo_command)
 
 
 room = Room(

@@ -20,11 +20,11 @@ _MOVED = (
     "SELECT source AS path, -amount FROM transfer WHERE source LIKE 'resident:%') m GROUP BY path)"
 )
 _UNBALANCED = (
-    f"SELECT a.path, a.balance, COALESCE(m.moved, 0) FROM account a LEFT JOIN {_MOVED} m ON m.path = a.path "  # noqa: S608
+    f"SELECT a.path, a.balance, COALESCE(m.moved, 0) FROM account a LEFT JOIN {_MOVED} m ON m.path = a.path "
     "WHERE a.balance <> COALESCE(m.moved, 0)"
 )
 _NO_ACCOUNT = (
-    f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path "  # noqa: S608
+    f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path "
     "WHERE a.path IS NULL"
 )
 _EVENTS = Statement(
@@ -50,9 +50,9 @@ def _postings(connection: Connection) -> Iterator[str]:
     while rows := _EVENTS.run(connection, position=position):
         position = rows[-1].position
         deeds = [event_class(row.type).from_payload(row.payload) for row in rows]
-        credits = [credit_reference(deed.subject_id) for deed in deeds]
+        credited = [credit_reference(deed.subject_id) for deed in deeds]
         reversals = [reversal_reference(deed.subject_id) for deed in deeds if isinstance(deed, ActionVoided)]
-        found = ledger.find(connection, credits + reversals)
+        found = ledger.find(connection, credited + reversals)
         for deed in deeds:
             assert isinstance(deed, Deed)
             credit = found.get(credit_reference(deed.subject_id))

@@ -76,7 +76,7 @@ class Batcher(Generic[Item, Answer]):
                     waiting.error = answer
                 else:
                     waiting.answer = answer
-        except BaseException as error:  # noqa: BLE001 - every caller of the batch hears of it
+        except BaseException as error:
             for waiting in batch:
                 waiting.error = error
         finally:

@@ -4,18 +4,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import click
 
-from tanpuhui import figures, schema, staff
+from tanpuhui import figures, reference, schema, staff
 from tanpuhui.config import Settings
+from tanpuhui.divisions import Division
 from tanpuhui.errors import ConfigurationError, TanpuhuiError
 from tanpuhui.logs import configure_logging
 from tanpuhui.people import Resident
-from tanpuhui.reference import load_reference
 from tanpuhui.rooms import House, build_house
 from tanpuhui.sessions import new_api_token
 from tanpuhui.staff import Role, RoleGrant, Staff
@@ -64,7 +63,10 @@ def serve(port: int | None) -> None:
         settings = Settings(port=port)
         house.settings = settings
     schema.migrate(house)
-    load_reference(house)
+    with house.db.reading() as connection:
+        is_new = reference.current_version(connection) == 0
+    if is_new:
+        reference.load_reference(house)
     from tanpuhui.web import create_app
 
     app = create_app(house)
@@ -72,13 +74,12 @@ def serve(port: int | None) -> None:
     server: Any = waitress.create_server(
         app, host=settings.host, port=settings.port, threads=settings.threads, ident=None, channel_timeout=60
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     worker.start()
     _greet(house)
-    _on_termination(server.close)
     try:
         server.run()
-    except OSError:
-        pass  # the listening socket was closed under it: we are stopping
     finally:
         worker.stop()
         click.echo("Stopped. Your data is kept.")
@@ -103,14 +104,8 @@ def _greet(house: House) -> None:
     sys.stdout.flush()
 
 
-def _on_termination(close: Callable[[], None]) -> None:
-    """Let SIGTERM end the server as Ctrl-C does."""
-
-    def stop(_signal: int, _frame: Any) -> None:
-        raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, stop)
-    _ = close
+def _stop(_signal: int, _frame: Any) -> None:
+    raise SystemExit(0)
 
 
 @cli.command()
@@ -162,6 +157,20 @@ def _check_role(session: Any, kind: str, subject_id: UUID) -> None:
 
 
 @cli.command()
+@click.option("--role", "roles", type=click.Choice([role.value for role in Role]), multiple=True, required=True)
+@click.option("--division", help="Code of the division they work for (default: the district).")
+def invite(roles: tuple[str, ...], division: str | None) -> None:
+    """A one-time link by which a member of staff chooses a name and a password."""
+    house = _house()
+    scope = division or house.settings.district_code
+    with house.db.reading_session() as session:
+        if session.get(Division, scope) is None:
+            raise click.BadParameter(f"no division {scope}", param_hint="--division")
+    made = staff.invite(house, [staff.grant(Role(role), division_code=scope) for role in roles])
+    click.echo(f"{house.settings.public_url}/staff/first/{made}")
+
+
+@cli.command()
 def verify() -> None:
     """Check every invariant; exit 1 and the rows on any breach."""
     house = _house()
@@ -179,10 +188,6 @@ def verify() -> None:
         raise click.exceptions.Exit(1)
 
 
-class _Unchanged(Exception):
-    """Rolls a comparison back."""
-
-
 @cli.command()
 @click.option("--check", is_flag=True, help="Compare only; exit 1 on a difference.")
 def rebuild(check: bool) -> None:
@@ -193,14 +198,11 @@ def rebuild(check: bool) -> None:
     def progress(done: int) -> None:
         click.echo(f"\r{done} events", nl=False, err=True)
 
-    differences: list[str] = []
-    try:
-        with house.db.transaction() as connection:
-            differences = figures.rebuild(connection, house.feeds, check=check, progress=progress)
-            if check:
-                raise _Unchanged
-    except _Unchanged:
-        pass
+    with house.db.transaction() as connection:
+        undo = connection.begin_nested()
+        differences = figures.rebuild(connection, house.feeds, check=check, progress=progress)
+        if check:
+            undo.rollback()
     click.echo("", err=True)
     for line in differences[:100]:
         click.echo(line)

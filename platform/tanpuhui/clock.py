@@ -1,14 +1,29 @@
 """Time: one clock, UTC inside, days counted in Asia/Shanghai."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
+_pretended: datetime | None = None
+
 
 def now() -> datetime:
     """The present moment, aware, in UTC."""
-    return datetime.now(UTC)
+    return _pretended or datetime.now(UTC)
+
+
+@contextmanager
+def pretending(moment: datetime) -> Iterator[None]:
+    """Let the whole process believe it is `moment`: how `tanpuhui demo` lives through a month."""
+    global _pretended  # noqa: PLW0603 - one clock for the process
+    before, _pretended = _pretended, moment.astimezone(UTC)
+    try:
+        yield
+    finally:
+        _pretended = before
 
 
 def local(moment: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""Settings: `TANPUHUI_*` environment variables, secrets kept in the data folder, and what production refuses."""
+"""Settings: `TANPUHUI_*` variables, secrets kept in the data folder, and what production refuses."""
 
 import hashlib
 import hmac
@@ -47,7 +47,9 @@ class Settings(BaseSettings):
         SecretStr(""), description="Bearer token sent to the SMS gateway."
     )
     district_code: str = Field("310106", description="Statistical code of the district.")
-    late_hours: int = Field(72, ge=0, le=720, description="How far back a late or offline record may lie, in hours.")
+    late_hours: int = Field(
+        72, ge=0, le=720, description="How far back a late or offline record may lie, in hours."
+    )
     session_days: int = Field(90, ge=1, le=365, description="Days until a resident has to log in again.")
     staff_session_minutes: int = Field(
         120, ge=5, le=1440, description="Minutes without activity after which staff have to log in again."
@@ -118,7 +120,7 @@ def _kept_secret(file: Path) -> bytes:
 
     Written beside and linked into place, so that two processes starting at once read the same one.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not file.exists():
         draft = file.with_name(f"{file.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

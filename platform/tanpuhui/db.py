@@ -57,8 +57,10 @@ class Database:
         self._writer: Any = threading.RLock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             if self.url.database:
-                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=32, pool_timeout=10)
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.engine = sa.create_engine(
+                self.url, pool_size=pool_size, max_overflow=32, pool_timeout=10, hide_parameters=True
+            )
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
@@ -68,6 +70,7 @@ class Database:
                 max_overflow=24,
                 pool_timeout=10,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=8s"},
             )
         self.reader = self.engine.execution_options(tanpuhui_reader=True)
@@ -132,7 +135,10 @@ def _worth_another_try(error: Exception) -> bool:
     return error.connection_invalidated or getattr(error.orig, "sqlstate", "") in {"40001", "40P01"}
 
 
-_NO_SPACE = ("disk is full", "No space left", "database or disk is full")
+#: What only time can mend: SQLSTATE classes and codes of PostgreSQL, words of SQLite and of lost connections.
+_TRANSIENT_CLASSES = {"08", "53", "57", "58"}
+_TRANSIENT_CODES = {"55P03"}
+_TRANSIENT_WORDS = ("is locked", "is full", "disk I/O error", "unable to open", "connection", "No space left")
 
 
 @contextmanager
@@ -143,12 +149,18 @@ def _telling() -> Iterator[None]:
     except sa.exc.TimeoutError as error:
         raise Unavailable from error
     except OperationalError as error:
-        state = getattr(error.orig, "sqlstate", None)
-        transient = state is None or state[:2] in {"08", "53", "57", "58"} or state == "55P03"
-        text = str(error.orig)
-        if error.connection_invalidated or transient or any(word in text for word in _NO_SPACE):
+        if _transient(error):
             raise Unavailable from error
         raise
+
+
+def _transient(error: OperationalError) -> bool:
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state:
+        return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_CODES
+    return any(word in str(error.orig) for word in _TRANSIENT_WORDS)
 
 
 def _prepare_sqlite(raw: Any, _record: Any) -> None:

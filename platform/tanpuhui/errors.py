@@ -173,6 +173,13 @@ class CodeInvalid(Refused):
     next_step = N_("请重新扫描现场张贴的二维码，或手动输入码下方的短码。")
 
 
+class CodeIncomplete(CodeInvalid):
+    """Too short, too long, or with characters that no code has: read or typed only in part."""
+
+    code, status, text = "code_incomplete", 422, N_("码不完整，可能漏扫或少输了几位。")
+    next_step = N_("请重新扫描，或核对海报上二维码下方的短码（24 位）。")
+
+
 class CodeVersionUnknown(CodeInvalid):
     """Printed by a version of the platform that this one no longer, or not yet, reads."""
 
@@ -255,6 +262,13 @@ class QuantityNotANumber(Refused):
 
     code, text = "quantity_not_a_number", N_("数量不是有效的数字。")
     next_step = N_("请填写数字，例如 2.5。")
+
+
+class QuantityNotPositive(Refused):
+    """Zero or below."""
+
+    code, text = "quantity_not_positive", N_("数量应大于 0。")
+    next_step = N_("请核对后重新填写。")
 
 
 class QuantityTooPrecise(Refused):

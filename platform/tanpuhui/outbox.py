@@ -179,7 +179,7 @@ class Relay:
             return self._apply(subscriber, one_by_one=False)
         except (Unavailable, OperationalError):
             raise
-        except Exception:  # noqa: BLE001 - whatever a handler raises, the others must flow
+        except Exception:
             return self._apply(subscriber, one_by_one=True)
 
     def _apply(self, subscriber: Later, *, one_by_one: bool) -> int:
@@ -218,7 +218,7 @@ class Relay:
                     subscriber.handle(connection, [_event(row)])
             except (Unavailable, OperationalError):
                 raise
-            except Exception:  # noqa: BLE001
+            except Exception:
                 _note_failure(connection, subscriber.name, position, failure[0].attempts + 1)
                 return 0
             connection.execute(
@@ -253,7 +253,7 @@ def _apply_alone(connection: Connection, subscriber: Later, row: sa.Row[tuple[st
             subscriber.handle(connection, [_event(row)])
     except (Unavailable, OperationalError):
         raise
-    except Exception:  # noqa: BLE001
+    except Exception:
         _note_failure(connection, subscriber.name, row.position, 1)
 
 

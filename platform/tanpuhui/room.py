@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tanpuhui import audit, divisions, figures, idempotency, jobs, login, outbox, people, reference, sessions, staff, worker
+from tanpuhui import (
+    audit,
+    divisions,
+    figures,
+    idempotency,
+    jobs,
+    login,
+    outbox,
+    people,
+    reference,
+    sessions,
+    staff,
+    worker,
+)
 from tanpuhui.rooms import House, Invariant, Room
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import binascii
 import hmac
 from dataclasses import dataclass
 
-from tanpuhui.errors import CodeInvalid, CodeVersionUnknown
+from tanpuhui.errors import CodeIncomplete, CodeInvalid, CodeVersionUnknown
 
 TOKEN_LENGTH = 24
 VERSION = 1
@@ -36,16 +36,16 @@ def sign(key: bytes, code_id: int) -> str:
 def verify(key: bytes, token: str) -> SignedCode:
     """Read `token`, typed or scanned. The comparison takes the same time whatever the token is.
 
-    Raises CodeInvalid for anything we did not sign, CodeVersionUnknown for a genuine-looking token of another
-    version.
+    Raises CodeIncomplete for a text that cannot be a token, CodeInvalid for anything we did not sign,
+    CodeVersionUnknown for a genuine token of another version.
     """
     text = token.strip().upper().translate(_LOOKALIKES)
     if len(text) != TOKEN_LENGTH:
-        raise CodeInvalid
+        raise CodeIncomplete
     try:
         raw = base64.b32decode(text)
     except (binascii.Error, ValueError) as error:
-        raise CodeInvalid from error
+        raise CodeIncomplete from error
     head, mac = raw[: 1 + _ID_BYTES], raw[1 + _ID_BYTES :]
     if not hmac.compare_digest(mac, _mac(key, head)):
         raise CodeInvalid

@@ -1,0 +1,1 @@
+"""The bureau: who takes part and what it adds up to, without watching people."""

@@ -1,0 +1,104 @@
+"""The web: app factory, problem+json, pages and the shell of the JSON API."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, request, url_for
+from flask_babel import Babel
+from flask_openapi import Info, OpenAPI
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tanpuhui.rooms import House, build_house
+from tanpuhui.web import api, auth, formatting, operations, problems
+
+LANGUAGES = ("zh", "en")
+LANGUAGE_COOKIE = "tph_language"
+_YEAR = 365 * 24 * 3600
+
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def create_app(house: House | None = None, *, testing: bool = False) -> Flask:
+    """The Flask app of `house` (default: built from the environment)."""
+    house = house or build_house()
+    app = OpenAPI(
+        "tanpuhui.web",
+        info=Info(title="Tanpuhui API", version="1.0.0"),
+        security_schemes={"bearer": {"type": "http", "scheme": "bearer"}},
+        validation_error_status=422,
+        validation_error_model=api.Problem,
+        validation_error_callback=api.on_validation_error,
+        doc_ui=False,
+        template_folder="templates",
+        static_folder="static",
+    )
+    app.extensions["tanpuhui"] = house
+    app.testing = testing
+    app.secret_key = house.settings.key("cookies")
+    app.config.update(
+        MAX_CONTENT_LENGTH=api.MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=api.MAX_BODY,
+        SEND_FILE_MAX_AGE_DEFAULT=_YEAR,
+        SESSION_COOKIE_NAME="tph_form",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=house.settings.public_url.startswith("https://"),
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,
+        BABEL_DEFAULT_LOCALE="zh",
+        BABEL_TRANSLATION_DIRECTORIES=str(Path(__file__).parent / "translations"),
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    Babel(app, locale_selector=choose_language)
+    csrf = CSRFProtect(app)
+    for part in (api, auth, problems):
+        part.init_app(app)
+    formatting.teach(app)
+    app.jinja_env.globals["static"] = _hashed_static
+    operations.measure(app)
+    for blueprint in (blueprint for room in house.rooms for blueprint in room.blueprints(house)):
+        if isinstance(blueprint, api.APIBlueprint):
+            app.register_api(blueprint)
+            csrf.exempt(blueprint)
+        else:
+            app.register_blueprint(blueprint)
+    app.add_url_rule("/api/v1/openapi.json", "openapi", lambda: api.json_answer(app.api_doc))
+    app.after_request(_protect)
+    if house.settings.trusted_proxies:
+        hops = house.settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def choose_language() -> str:
+    """The language chosen before, else what the browser prefers, else Chinese."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(LANGUAGES) or "zh"
+
+
+def _protect(response: Response) -> Response:
+    headers: Any = response.headers
+    headers.setdefault("Content-Security-Policy", _POLICY)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "geolocation=(), microphone=()")
+    if request.endpoint != "static":
+        headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+@cache
+def _fingerprint(filename: str) -> str:
+    return hashlib.sha256((Path(__file__).parent / "static" / filename).read_bytes()).hexdigest()[:12]
+
+
+def _hashed_static(filename: str) -> str:
+    """The address of a static file, different for each content, so that browsers keep it for a year."""
+    return url_for("static", filename=filename, v=_fingerprint(filename))

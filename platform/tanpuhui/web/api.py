@@ -1,0 +1,196 @@
+"""The shell of the JSON API: strict bodies, bearer tokens, and what every operation may answer."""
+
+import json
+from decimal import Decimal
+from typing import Annotated, Any, NoReturn
+
+from flask import Flask, Request, Response
+from flask_openapi import APIBlueprint
+from flask_openapi.models import MediaType, Response as DocumentedResponse, Schema
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from tanpuhui import errors
+from tanpuhui.errors import InvalidField, InvalidInput, UnsupportedMedia
+from tanpuhui.i18n import N_
+from tanpuhui.web.auth import machine
+from tanpuhui.web.problems import answer
+
+MAX_BODY = 64 * 1024
+MAX_DEPTH = 8
+
+
+class Strict(BaseModel):
+    """A body or query: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """Query parameters: text on the wire, so converted; nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _only_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("a time is an ISO 8601 text")  # noqa: TRY004 - pydantic wants ValueError
+    return value
+
+
+#: A moment with its offset, as text: never a number of seconds.
+IsoDatetime = Annotated[AwareDatetime, BeforeValidator(_only_text)]
+
+
+class StrictRequest(Request):
+    """Reads JSON exactly: decimals stay decimal; NaN, doubled names and lone surrogates are refused."""
+
+    max_content_length = MAX_BODY
+
+    def get_json(self, *_args: Any, **_kwargs: Any) -> Any:
+        """The body as a JSON object. Raises InvalidInput, UnsupportedMedia, TooLarge."""
+        if not self.is_json:
+            raise UnsupportedMedia
+        try:
+            body = json.loads(
+                self.get_data(cache=True).decode("utf-8"),
+                parse_float=Decimal,
+                parse_constant=_no_constant,
+                object_pairs_hook=_no_doubles,
+            )
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput from error
+        if not isinstance(body, dict):
+            raise InvalidInput
+        _check_texts(body)
+        return body
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise errors.QuantityNotANumber if name in {"NaN", "Infinity", "-Infinity"} else ValueError(name)
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("a name stands twice")
+    return names
+
+
+def _check_texts(value: Any, depth: int = 0) -> None:
+    """Refuse what a database cannot hold as text: NUL and lone surrogates, at any depth."""
+    if depth > MAX_DEPTH:
+        raise InvalidInput
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidInput
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _check_texts(name, depth + 1)
+            _check_texts(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_texts(inner, depth + 1)
+
+
+# --- what is documented ------------------------------------------------------------------------------------
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    field: str | None = None
+    reason: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is stable; `title` and `next_step` are in the language of the request."""
+
+    type: str
+    code: str
+    status: int
+    title: str
+    next_step: str | None = None
+    errors: list[FieldProblem] | None = None
+
+
+_WHAT = {
+    400: "The request cannot be understood",
+    401: "No token, or not a known one",
+    403: "Not allowed with this token",
+    404: "Nothing there",
+    409: "Conflicts with what is recorded",
+    410: "No longer valid",
+    413: "Body too large",
+    415: "Not JSON",
+    422: "Understood, and refused with a reason",
+    429: "Too many requests; see Retry-After",
+    503: "Nothing was recorded; see Retry-After",
+}
+
+
+def problem_responses(*statuses: int) -> dict[Any, Any]:
+    """Documented problem answers for these statuses, as application/problem+json."""
+    schema = Schema(**{"$ref": "#/components/schemas/Problem"})
+    return {
+        str(status): DocumentedResponse(
+            description=_WHAT[status],
+            content={"application/problem+json": MediaType(schema=schema)},
+        )
+        for status in statuses
+    }
+
+
+READING = problem_responses(400, 401, 403, 404, 422, 429, 503)
+WRITING = problem_responses(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)
+
+
+def api_blueprint(name: str, import_name: str, *, public: bool = False) -> APIBlueprint:
+    """A blueprint under ``/api/v1`` whose callers show a bearer token (unless `public`)."""
+    blueprint = APIBlueprint(
+        name,
+        import_name,
+        url_prefix="/api/v1",
+        abp_security=None if public else [{"bearer": []}],
+    )
+    if not public:
+
+        @blueprint.before_request
+        def _who() -> None:
+            machine()
+
+    return blueprint
+
+
+def json_answer(body: str | dict[str, Any], status: int = 200) -> Response:
+    """A JSON response; text is taken as JSON already."""
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return Response(text, status=status, mimetype="application/json")
+
+
+_REASONS = {
+    "missing": N_("缺少这一项。"),
+    "extra_forbidden": N_("没有这一项。"),
+}
+
+
+def invalid(error: ValidationError) -> InvalidField:
+    """Pydantic's findings as our error: the field and a reason, nothing of what was sent."""
+    return InvalidField(
+        errors=[
+            {
+                "field": ".".join(str(part) for part in entry["loc"]) or None,
+                "reason": _REASONS.get(entry["type"], N_("填写的内容不符合要求。")),
+            }
+            for entry in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+    )
+
+
+def on_validation_error(error: ValidationError) -> Response:
+    """What flask-openapi answers to a request that does not fit its model."""
+    return answer(invalid(error))
+
+
+def init_app(app: Flask) -> None:
+    """Use the strict request."""
+    app.request_class = StrictRequest

@@ -1,0 +1,165 @@
+"""Who is asking: session cookies of browsers, bearer tokens of machines.
+
+A browser may hold two sessions side by side, a resident's and a member of staff's: an organiser is a resident,
+too. Resident pages look at the one, console and bureau at the other.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, current_app, g, redirect, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from tanpuhui.errors import NotAuthenticated
+from tanpuhui.rooms import House
+from tanpuhui.sessions import Doorkeeper, Kind, Principal, end_session
+from tanpuhui.staff import Role, grants_of, require
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+COOKIES: dict[Kind, str] = {"resident": "tph_resident", "staff": "tph_staff"}
+
+
+def house() -> House:
+    """The house of the running app."""
+    found: House = current_app.extensions["tanpuhui"]
+    return found
+
+
+def _session(kind: Kind) -> Principal | None:
+    key = f"_principal_{kind}"
+    if key not in g:
+        token = request.cookies.get(COOKIES[kind], "")
+        found = house().part(Doorkeeper).identify_browser(token) if 20 <= len(token) <= 100 else None
+        g.setdefault(key, found if found and found.kind == kind else None)
+    principal: Principal | None = g.get(key)
+    return principal
+
+
+def visitor() -> Principal | None:
+    """The resident who is logged in with this browser, if any."""
+    return _session("resident")
+
+
+def colleague() -> Principal | None:
+    """The member of staff who is logged in with this browser, if any."""
+    return _session("staff")
+
+
+def resident() -> Principal:
+    """The logged-in resident. Raises NotAuthenticated."""
+    found = visitor()
+    if found is None:
+        raise NotAuthenticated
+    return found
+
+
+def staff() -> Principal:
+    """The logged-in member of staff. Raises NotAuthenticated."""
+    found = colleague()
+    if found is None:
+        raise NotAuthenticated
+    return found
+
+
+def machine() -> Principal:
+    """The principal of the request's bearer token. Raises NotAuthenticated."""
+    if "_machine" not in g:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not 20 <= len(token) <= 100 or not token.isascii():
+            raise NotAuthenticated
+        g.setdefault("_machine", house().part(Doorkeeper).identify_machine(token))
+    found: Principal = g.get("_machine")
+    return found
+
+
+def resident_required(view: View) -> View:
+    """Send whoever is not logged in to `/login`, and back here afterwards."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if visitor() is None:
+            return redirect(url_for("pages.login", next=_here()))
+        return view(*args, **kwargs)
+
+    return guarded  # type: ignore[return-value]
+
+
+def staff_required(*roles: Role) -> Callable[[View], View]:
+    """Let only staff with one of `roles` (any role, if none is named) in; the services check the scope."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            found = colleague()
+            if found is None:
+                return redirect(url_for("pages.staff_login", next=_here()))
+            with house().db.reading_session() as session:
+                require(session, found, roles or tuple(Role))
+            return view(*args, **kwargs)
+
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+def roles_here() -> frozenset[Role]:
+    """The roles of the logged-in member of staff, for menus (never for permission)."""
+    found = colleague()
+    if found is None:
+        return frozenset()
+    if "_roles" not in g:
+        with house().db.reading_session() as session:
+            g.setdefault("_roles", frozenset(given.role for given in grants_of(session, found)))
+    roles: frozenset[Role] = g.get("_roles")
+    return roles
+
+
+def log_in_browser(response: AnyResponse, token: str, kind: Kind) -> AnyResponse:
+    """Give the browser its session cookie."""
+    settings = house().settings
+    response.set_cookie(
+        COOKIES[kind],
+        token,
+        max_age=settings.session_days * 86400 if kind == "resident" else None,
+        secure=settings.public_url.startswith("https://"),
+        httponly=True,
+        samesite="Lax",
+        path="/",
+    )
+    return response
+
+
+def log_out_browser(response: AnyResponse, kind: Kind) -> AnyResponse:
+    """End the browser's session and take its cookie back."""
+    found = _session(kind)
+    if found:
+        end_session(house(), found)
+    response.delete_cookie(COOKIES[kind], path="/")
+    return response
+
+
+def safe_next(target: str | None, fallback: str) -> str:
+    """`target` if it is an address of this site, else `fallback`: nobody is sent elsewhere."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or "\\" in target:
+        return fallback
+    parts = urlsplit(target)
+    clean = all(character.isprintable() for character in target)
+    return target if clean and not parts.netloc and not parts.scheme else fallback
+
+
+def address() -> str:
+    """The caller's network address, for limits only."""
+    return request.remote_addr or "unknown"
+
+
+def _here() -> str:
+    return request.full_path.rstrip("?") if request.method == "GET" else request.path
+
+
+def init_app(app: Flask) -> None:
+    """Let templates ask who is logged in."""
+    app.jinja_env.globals.update(visitor=visitor, colleague=colleague, roles_here=roles_here)
+
