@@ -49,5 +49,8 @@ lock: $(VENV)/.dev ## resolve the pinned requirements again (needs uv)
 translations: $(VENV)/.dev ## collect strings, update and compile the English catalogue
 	$(BIN)/python -m tests.translations
 
+screens: $(VENV)/.dev ## take the pictures of docs/screens (needs Chromium)
+	$(BIN)/python -m tests.journeys.screens
+
 clean: ## remove the virtual environment and caches (keeps ./var)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

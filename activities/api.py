@@ -2,33 +2,40 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from flask import Response, g, request
 from flask_openapi import APIBlueprint
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from activities import campaigns, codes, review, sites
 from activities.quantify.factors import FactorVersion, all_versions
 from activities.scans import Desk, read_request
-from tanpuhui.errors import NotAllowed, TanpuhuiError
+from tanpuhui.errors import NotAllowed, QuantityNotANumber, TanpuhuiError
 from tanpuhui.rooms import House
 from tanpuhui.web.api import (
     READING,
     WRITING,
     IsoDatetime,
+    IsoDay,
     Query,
     Strict,
     api_blueprint,
+    invalid,
+    iso,
     json_answer,
 )
 from tanpuhui.web.auth import machine
 
+Input = TypeVar("Input", bound=BaseModel)
+
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise ValueError("a quantity is a number or the text of one")  # noqa: TRY004
+        raise ValueError("a quantity is a number or the text of one")  # noqa: TRY004 - pydantic wants it
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise QuantityNotANumber
     return value
 
 
@@ -193,7 +200,7 @@ class FactorsQuery(Query):
     """Of one kind, or valid on one day."""
 
     kind: str | None = Field(None, max_length=32)
-    on: date | None = None
+    on: IsoDay | None = None
 
 
 class FactorOut(BaseModel):
@@ -276,16 +283,19 @@ def blueprint(house: House) -> APIBlueprint:
 
     @api.get("/sites", summary="Sites of one's scope", responses={"200": SitesOut, **READING})
     def get_sites() -> Response:
+        principal = machine()
+        if principal.kind != "staff":
+            raise NotAllowed
         with house.db.reading_session() as session:
             found = [
                 _site(site, [kind.code for kind in sites.kinds_of(session, site.id)])
-                for site in sites.list_sites(session, machine())
+                for site in sites.list_sites(session, principal)
             ]
         return json_answer({"sites": found})
 
     @api.post("/sites", summary="Register a site", responses={"201": SiteOut, **WRITING})
     def post_site(body: SiteBody) -> Response:
-        site = sites.create_site(house, machine(), sites.SiteIn(**body.model_dump()))
+        site = sites.create_site(house, machine(), _read(sites.SiteIn, body))
         return json_answer(_site(site, list(dict.fromkeys(body.kinds))), 201)
 
     @api.post("/sites/<site_id>/codes", summary="Issue a code", responses={"201": CodeOut, **WRITING})
@@ -306,14 +316,14 @@ def blueprint(house: House) -> APIBlueprint:
 
     @api.post("/campaigns", summary="Launch a campaign", responses={"201": CampaignOut, **WRITING})
     def post_campaign(body: CampaignBody) -> Response:
-        campaign = campaigns.create_campaign(house, machine(), campaigns.CampaignIn(**body.model_dump()))
+        campaign = campaigns.create_campaign(house, machine(), _read(campaigns.CampaignIn, body))
         return json_answer(
             {
                 "id": str(campaign.id),
                 "title": campaign.title,
                 "division_code": campaign.division_code,
-                "starts_at": campaign.starts_at.isoformat(),
-                "ends_at": campaign.ends_at.isoformat(),
+                "starts_at": iso(campaign.starts_at),
+                "ends_at": iso(campaign.ends_at),
             },
             201,
         )
@@ -335,6 +345,14 @@ def public_blueprint(house: House) -> APIBlueprint:
         return json_answer({"factors": [_factor(version) for version in found]})
 
     return api
+
+
+def _read(model: type[Input], body: BaseModel) -> Input:
+    """`body` as the service takes it. Raises InvalidField for what only the service's own model refuses."""
+    try:
+        return model.model_validate(body.model_dump())
+    except ValidationError as error:
+        raise invalid(error) from error
 
 
 def _site(site: sites.Site, kinds: list[str]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def issue_code(
 def revoke_code(house: House, principal: Principal, code_id: int, reason: str) -> Code:
     """Withdraw a code at once; withdrawing twice changes nothing. Raises NotFound, NotAllowed."""
     with house.db.session() as session:
-        code = session.get(Code, code_id)
+        code = session.get(Code, code_id, with_for_update=True)
         if code is None:
             raise NotFound
         get_site(session, principal, code.site_id)

@@ -140,7 +140,7 @@ def issue(site_id: UUID) -> Answer:
     return redirect(url_for("console.site", site_id=site_id), 303)
 
 
-@blueprint.post("/console/codes/<int:code_id>/reissue")
+@blueprint.post("/console/codes/<int(max=1099511627775):code_id>/reissue")
 @staff_required(*MANAGERS)
 def reissue(code_id: int) -> Answer:
     """Withdraw a code and issue a new one for the same site."""
@@ -149,7 +149,7 @@ def reissue(code_id: int) -> Answer:
     return redirect(url_for("console.site", site_id=withdrawn.site_id), 303)
 
 
-@blueprint.get("/console/codes/<int:code_id>/poster.<any(pdf, png):form>")
+@blueprint.get("/console/codes/<int(max=1099511627775):code_id>/poster.<any(pdf, png):form>")
 @staff_required(*MANAGERS)
 def poster(code_id: int, form: str) -> Response:
     """The poster of a code, to print."""
@@ -262,9 +262,12 @@ def cancel(campaign_id: UUID) -> Answer:
 def _moment(name: str) -> datetime:
     """A form's local time as a moment. Raises InvalidField."""
     try:
-        return datetime.fromisoformat(request.form.get(name, "")).replace(tzinfo=clock.SHANGHAI)
+        found = datetime.fromisoformat(request.form.get(name, ""))
     except ValueError:
-        raise InvalidField(errors=[{"field": name, "reason": N_("请填写日期和时间。")}]) from None
+        found = datetime.min  # noqa: DTZ901 - refused below
+    if not 2000 <= found.year < 3000:
+        raise InvalidField(errors=[{"field": name, "reason": N_("请填写日期和时间。")}])
+    return found.replace(tzinfo=clock.SHANGHAI)
 
 
 def _names(session: Session, wanted: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import click
-from sqlmodel import Session, select
+from sqlmodel import Session, func, select
 
 from activities import codes, review, scans, sites
 from activities.campaigns import CampaignIn, create_campaign
@@ -122,8 +122,9 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
 
 def _found(house: House, residents: int) -> _District:
     """Staff, sites with codes, a campaign and residents."""
-    chance = random.Random(SEED)  # noqa: S311 - made-up data, repeatable
     with house.db.session() as session:
+        known = session.exec(select(func.count()).select_from(people.Resident)).one()
+        chance = random.Random(SEED + known)  # noqa: S311 - made-up data, the same again on an empty database
         organiser = _member(session, house, Role.ORGANISER)
         officer = _member(session, house, Role.OFFICER)
         communities = list(

@@ -53,11 +53,14 @@ INVARIANTS = (
         "an action's site, code, kind, factor, community and campaign exist",
     ),
     _rows(
-        "SELECT min(a.id) FROM (SELECT CAST(id AS text) AS id, resident_id, day, kind FROM action) a "
+        "SELECT min(a.id) FROM (SELECT CAST(id AS text) AS id, resident_id, day, kind, recorded_at "
+        "FROM action) a "
         "JOIN action_kind k ON k.code = a.kind "
         "LEFT JOIN (SELECT CAST(action_id AS text) AS action_id FROM action_void) v ON v.action_id = a.id "
         "WHERE v.action_id IS NULL GROUP BY a.resident_id, a.day, a.kind, k.records_per_day "
-        "HAVING count(*) > k.records_per_day",
+        # Limits are settings: records made before the last change of any are not judged by today's.
+        "HAVING count(*) > k.records_per_day "
+        "AND min(a.recorded_at) >= (SELECT updated_at FROM reference_state)",
         "no more records of a kind on a day than its limit",
     ),
 )

@@ -13,8 +13,7 @@ from activities import codes, review
 from activities.actions import READ_DAYS, Action, ActionVoid
 from activities.catalogue import ActionKind, EvidenceTier
 from activities.known import Knowledge, Known
-from activities.observances import Confidence
-from activities.quantify.factors import POLLUTANTS, FactorVersion, all_versions, valid_on
+from activities.quantify.factors import POLLUTANTS, Confidence, FactorVersion, all_versions, valid_on
 from activities.scans import Desk, Preview, preview, read_request
 from activities.sites import SITE_KIND_NAMES
 from tanpuhui import clock, idempotency, ids
@@ -94,21 +93,25 @@ def own_totals() -> dict[str, int]:
     What the city credits is apart, and never added to the district's.
     """
     today = clock.today()
-    month = col(Action.co2e_mg)
-    standing = (
-        select(Action.day, Action.city_credited, sa.func.count(), sa.func.sum(month))
-        .where(Action.resident_id == resident().id, Action.day >= today.replace(day=1))
+    standing: Any = (
+        sa.select(
+            col(Action.day).label("day"),
+            col(Action.city_credited).label("city"),
+            sa.func.count().label("actions"),
+            sa.func.sum(col(Action.co2e_mg)).label("co2e_mg"),
+        )
+        .where(col(Action.resident_id) == resident().id, col(Action.day) >= today.replace(day=1))
         .where(~sa.exists().where(col(ActionVoid.action_id) == col(Action.id)))
         .group_by(col(Action.day), col(Action.city_credited))
     )
-    with house().db.reading_session() as session:
-        rows = session.exec(standing).all()
-    own = [row for row in rows if not row[1]]
+    with house().db.reading() as connection:
+        rows = connection.execute(standing).all()
+    own = [row for row in rows if not row.city]
     return {
-        "today_actions": sum(row[2] for row in rows if row[0] == today),
-        "today_co2e_mg": sum(int(row[3]) for row in own if row[0] == today),
-        "month_co2e_mg": sum(int(row[3]) for row in own),
-        "city_co2e_mg": sum(int(row[3]) for row in rows if row[1]),
+        "today_actions": sum(row.actions for row in rows if row.day == today),
+        "today_co2e_mg": sum(int(row.co2e_mg) for row in own if row.day == today),
+        "month_co2e_mg": sum(int(row.co2e_mg) for row in own),
+        "city_co2e_mg": sum(int(row.co2e_mg) for row in rows if row.city),
     }
 
 
@@ -155,7 +158,7 @@ def confirm(token: str) -> Answer:
     typed = {"key": key, "kind": kind, "quantity": quantity}
     who = visitor()
     if who is None:
-        back = url_for("activities.scan", token=token, **{name: text for name, text in typed.items() if text})
+        back = url_for("activities.scan", token=token, key=key, kind=kind or None, quantity=quantity or None)
         return redirect(url_for("pages.login", next=back), 303)
     try:
         asked = read_request(
@@ -237,7 +240,7 @@ def _left_today(session: Session, action: Action, kind: ActionKind) -> int | Non
     if action.day != clock.today():
         return None
     rows = READ_DAYS.run(session.connection(), residents=[action.resident_id], days=[action.day.isoformat()])
-    done = sum(row.kind == kind.code and not row.voided for row in rows)
+    done = len([row for row in rows if row.kind == kind.code and not row.voided])
     return max(0, kind.records_per_day - done)
 
 

@@ -96,7 +96,7 @@ class Desk:
         self._batcher: Batcher[ScanRequest, Answer] = Batcher(
             self._record_batch,
             turn=lambda request: request.resident_id,
-            parallel=1 if house.db.is_sqlite else 2,
+            gather=0.002,
         )
 
     def record(self, request: ScanRequest) -> Answer:

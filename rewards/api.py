@@ -11,7 +11,7 @@ from rewards.statements import Line, statement
 from tanpuhui.errors import NotAllowed
 from tanpuhui.figures import POLLUTANTS
 from tanpuhui.rooms import House
-from tanpuhui.web.api import READING, Query, api_blueprint, json_answer
+from tanpuhui.web.api import READING, Query, api_blueprint, iso, json_answer
 from tanpuhui.web.auth import machine
 
 
@@ -88,8 +88,8 @@ def _line(line: Line) -> dict[str, Any]:
         "kind": deed.kind,
         "quantity": sign * deed.quantity_milli / 1000,
         "unit": deed.unit,
-        "occurred_at": deed.occurred_at.isoformat(),
-        "recorded_at": deed.recorded_at.isoformat(),
+        "occurred_at": iso(deed.occurred_at),
+        "recorded_at": iso(deed.recorded_at),
         "reason": line.reason,
         "points": line.points,
         "balance_after": line.balance_after,

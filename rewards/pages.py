@@ -17,6 +17,7 @@ blueprint = Blueprint("rewards", __name__, template_folder="templates")
 Answer = str | AnyResponse
 
 _LINES = 50
+_LATEST = 2**62
 
 
 @blueprint.app_template_global()
@@ -42,9 +43,9 @@ def points_earned(action_id: UUID) -> dict[str, int]:
 @resident_required
 def statement() -> Answer:
     """What one did and what it earned, day by day."""
-    before = request.args.get("before", type=int)
+    before = min(request.args.get("before", type=int) or _LATEST, _LATEST)
     with house().db.reading() as connection:
-        lines = statements.statement(connection, resident().id, limit=_LINES, before=before)
+        lines = statements.statement(connection, resident().id, limit=_LINES, before=max(before, 0))
         balance = ledger.balance(connection, resident().id)
     days = groupby(lines, key=lambda line: clock.day_of(line.deed.recorded_at))
     return render_template(

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from activities import campaigns, codes, scans, sites
 from tanpuhui import clock, figures, people, staff
@@ -160,3 +161,19 @@ class World:
         """A browser of its own."""
         client: FlaskClient = self.app.test_client()
         return client
+
+    def call(
+        self, method: str, path: str, token: str | None = None, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> TestResponse:
+        """A call of the API at ``/api/v1`` + `path`, with a bearer token, by a client that keeps no cookies."""
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
+        client = self.app.test_client(use_cookies=False)
+        answer: TestResponse = client.open(
+            f"/api/v1{path}", method=method, headers={**bearer, **(headers or {})}, **more
+        )
+        return answer
+
+    def post_scan(self, token: str | None, body: Any, key: str | None = "key", **headers: str) -> TestResponse:
+        """`POST /api/v1/scans` with `body` as JSON."""
+        keyed = {"Idempotency-Key": key} if key is not None else {}
+        return self.call("POST", "/scans", token, json=body, headers={**keyed, **headers})

@@ -1,11 +1,12 @@
 """Group work: callers in many threads are served together, one database transaction for all of them.
 
-A caller who finds no batch under way serves itself (and whoever waits beside it) in its own thread; those who
-arrive meanwhile form the next batch. One lone caller therefore pays nothing, and under load the cost of a
-transaction, its round trips and its fsync, is shared.
+A caller who finds no batch under way serves itself at once in its own thread; those who arrive meanwhile form
+the next batch, which under load waits a moment for company. A lone caller therefore pays nothing, and in a
+crowd the cost of a transaction, its round trips and its fsync, is shared.
 """
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -30,8 +31,9 @@ class Batcher(Generic[Item, Answer]):
     """Serves `submit` calls of many threads in batches.
 
     `work` takes a list of items and returns an answer or an exception for each. Items with the same `turn`
-    never share a batch. At most `parallel` batches run at once, and at most `queue` callers wait: beyond
-    that `Unavailable` is raised at once, so that a slow disk does not pile up requests without bound.
+    never share a batch. One batch runs at a time; a batch that follows a shared one gathers callers for
+    `gather` seconds first. At most `queue` callers wait: beyond that `Unavailable` is raised at once, so that
+    a slow disk does not pile up requests without bound.
     """
 
     def __init__(
@@ -40,12 +42,13 @@ class Batcher(Generic[Item, Answer]):
         *,
         turn: Callable[[Item], Hashable] = id,
         limit: int = 64,
-        parallel: int = 1,
+        gather: float = 0.0,
         queue: int = 512,
     ) -> None:
         self._work, self._turn = work, turn
-        self._limit, self._queue = limit, queue
-        self._free = parallel
+        self._limit, self._gather, self._queue = limit, gather, queue
+        self._led = False
+        self._crowded = False
         self._lock = threading.Lock()
         self._pending: list[_Waiting[Item, Answer]] = []
 
@@ -56,9 +59,8 @@ class Batcher(Generic[Item, Answer]):
             if len(self._pending) >= self._queue:
                 raise Unavailable
             self._pending.append(me)
-            if self._free:
-                self._free -= 1
-                me.leads = True
+            if not self._led:
+                self._led = me.leads = True
         if not me.leads:
             me.ready.wait()
         if me.leads:
@@ -68,7 +70,10 @@ class Batcher(Generic[Item, Answer]):
         return me.answer  # type: ignore[return-value]
 
     def _lead(self, me: _Waiting[Item, Answer]) -> None:
+        if self._crowded and self._gather:
+            time.sleep(self._gather)
         batch = self._next_batch(me)
+        self._crowded = len(batch) > 1
         try:
             answers = self._work([waiting.item for waiting in batch])
             for waiting, answer in zip(batch, answers, strict=True):
@@ -101,11 +106,11 @@ class Batcher(Generic[Item, Answer]):
             return batch
 
     def _hand_over(self) -> None:
-        """Let the longest waiting caller lead the next batch, or note that a place is free."""
+        """Let the longest waiting caller lead the next batch, or note that nobody does."""
         with self._lock:
             for waiting in self._pending:
                 if not waiting.leads:
                     waiting.leads = True
                     waiting.ready.set()
                     return
-            self._free += 1
+            self._led = False

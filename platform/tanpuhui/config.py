@@ -102,6 +102,10 @@ class Settings(BaseSettings):
             raise ConfigurationError(problems="; ".join(problems))
 
     @cached_property
+    def _keys(self) -> dict[str, bytes]:
+        return {}
+
+    @cached_property
     def _master(self) -> bytes:
         given = self.secret_key.get_secret_value()
         if given:
@@ -111,19 +115,21 @@ class Settings(BaseSettings):
 
     def key(self, purpose: str) -> bytes:
         """A 32-byte key for one `purpose` (HKDF-Expand of RFC 5869 over the master secret)."""
-        extracted = hmac.digest(b"tanpuhui", self._master, hashlib.sha256)
-        return hmac.digest(extracted, purpose.encode() + b"\x01", hashlib.sha256)
+        if purpose not in self._keys:
+            extracted = hmac.digest(b"tanpuhui", self._master, hashlib.sha256)
+            self._keys[purpose] = hmac.digest(extracted, purpose.encode() + b"\x01", hashlib.sha256)
+        return self._keys[purpose]
 
 
 def _kept_secret(file: Path) -> bytes:
     """The secret in `file`, made at the first run, readable by its owner alone.
 
-    Written beside and linked into place, so that two processes starting at once read the same one.
+    Written beside and linked into place, so that processes and threads starting at once read the same one.
     """
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not file.exists():
-        draft = file.with_name(f"{file.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as out:
             out.write(secrets.token_urlsafe(48))
             out.flush()

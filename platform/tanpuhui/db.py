@@ -6,9 +6,11 @@ number of rows.
 """
 
 import json
+import re
+import select
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from enum import Enum
 from pathlib import Path
@@ -69,10 +71,10 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=24,
                 pool_timeout=10,
-                pool_pre_ping=True,
                 hide_parameters=True,
                 connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=8s"},
             )
+            sa.event.listen(self.engine, "checkout", _refuse_dead_connection)
         self.reader = self.engine.execution_options(tanpuhui_reader=True)
 
     @contextmanager
@@ -104,9 +106,21 @@ class Database:
 
         The second try sees what the winner of the conflict wrote.
         """
+        return self._attempt(self.transaction, work, attempts)
+
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Run `work` in a reading transaction; on a lost connection, once more."""
+        return self._attempt(self.reading, work, 2)
+
+    def _attempt(
+        self,
+        begin: Callable[[], AbstractContextManager[Connection]],
+        work: Callable[[Connection], Result],
+        attempts: int,
+    ) -> Result:
         for attempt in range(1, attempts + 1):
             try:
-                with self.transaction() as connection:
+                with begin() as connection:
                     return work(connection)
             except (IntegrityError, OperationalError, Unavailable) as error:
                 if attempt == attempts or not _worth_another_try(error):
@@ -177,6 +191,15 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")
 
 
+def _refuse_dead_connection(raw: Any, _record: Any, _proxy: Any) -> None:
+    """A pooled connection at rest has nothing to read, unless its server has hung up: then take another one.
+
+    Costs no round trip, which asking the server would.
+    """
+    if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
+        raise sa.exc.DisconnectionError
+
+
 # --- batches of rows ---------------------------------------------------------------------------------------
 
 _PG_TYPES = {
@@ -227,8 +250,6 @@ class Statement:
         return list(result) if result.returns_rows else []
 
     def _compile(self, dialect: str) -> tuple[sa.TextClause, frozenset[str]]:
-        import re
-
         sets: set[str] = set()
         pg = dialect == "postgresql"
 
@@ -266,7 +287,9 @@ def insert_statement(table: sa.Table, columns: Mapping[str, str], *, extra: str 
     """An INSERT of a batch into `table`; `extra` follows it (``ON CONFLICT ... RETURNING ...``)."""
     names = ", ".join(f'"{name}"' for name in columns)
     picked = ", ".join(f"q.{name}" for name in columns)
-    return Statement(f"INSERT INTO {table.name} ({names}) SELECT {picked} FROM {{rows}} {extra}", rows=columns)
+    return Statement(
+        f"INSERT INTO {table.name} ({names}) SELECT {picked} FROM {{rows}} {extra}", rows=columns
+    )
 
 
 def _json_pg(value: Any) -> Any:

@@ -75,7 +75,7 @@ def request_code(house: House, *, phone: str, address: str) -> None:
             return row.id
 
     code_id = house.db.run(work)
-    sender: SmsSender = house.extras.get(SmsSender) or sender_for(house.settings)
+    sender: SmsSender = house.extras.get(SmsSender) or house.part(_sender)
     try:
         sender.send(phone, f"【碳普惠】您的验证码是 {code}，10 分钟内有效。")
     except Exception:
@@ -83,6 +83,10 @@ def request_code(house: House, *, phone: str, address: str) -> None:
             if row := session.get(LoginCode, code_id):
                 session.delete(row)
         raise
+
+
+def _sender(house: House) -> SmsSender:
+    return sender_for(house.settings)
 
 
 def check_code(house: House, *, phone: str, code: str) -> str:

@@ -142,7 +142,16 @@ class Relay:
         if not self._ready:
             self._prepare()
             self._ready = True
-        return sum(self._serve(subscriber) + self._retry(subscriber) for subscriber in self._subscribers)
+        handled = 0
+        trouble: Exception | None = None
+        for subscriber in self._subscribers:
+            try:
+                handled += self._serve(subscriber) + self._retry(subscriber)
+            except (Unavailable, OperationalError) as error:
+                trouble = error  # what one subscriber waits for must not hold up the others
+        if trouble and not handled:
+            raise trouble
+        return handled
 
     def drain(self) -> int:
         """Run until nothing is left to bring (retries not yet due stay). Returns events handled."""
@@ -208,6 +217,8 @@ class Relay:
 
     def _retry_one(self, subscriber: Later, position: int) -> int:
         with self._db.transaction() as connection:
+            if not _LOCK_CURSOR.run(connection, subscriber=subscriber.name):
+                return 0  # another relay, or a rebuild, is at it
             key = {"name": subscriber.name, "position": position}
             failure = _LOCK_FAILURE.run(connection, **key)
             if not failure:
@@ -284,23 +295,27 @@ def _advance(connection: Connection, subscriber: str, tx: int, position: int) ->
     )
 
 
+_BEYOND_NOW = sa.text(
+    "SELECT max(tx) AS newest, max(position) AS last_old FROM event_log "
+    "WHERE tx >= CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
+)
+
+
 def _shift_after_restore(connection: Connection) -> None:
     """After a restore into another cluster, move the old transaction ids below zero, order kept.
 
     A fresh cluster counts transactions from the start again: without this, new events would sort before the
-    cursors and never be delivered.
+    cursors and never be delivered. Nothing of a fact changes, so this one update may pass the table's guard;
+    it takes the owner of the table.
     """
-    current = connection.scalar(sa.text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)"))
-    newest = connection.scalar(sa.text("SELECT max(tx) FROM event_log"))
-    if newest is None or newest < current:
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(31010602)"))
+    found = connection.execute(_BEYOND_NOW).one()  # one statement: one snapshot, so no live event is beyond it
+    if found.last_old is None:
         return
-    last_old = connection.scalar(
-        sa.text("SELECT max(position) FROM event_log WHERE tx > :current"), {"current": current}
-    )
-    if last_old is None:
-        return
-    shift = {"by": newest + 1, "last": last_old}
+    shift = {"by": found.newest + 1, "last": found.last_old}
+    connection.execute(sa.text("ALTER TABLE event_log DISABLE TRIGGER event_log_append_only"))
     connection.execute(sa.text("UPDATE event_log SET tx = tx - :by WHERE position <= :last"), shift)
+    connection.execute(sa.text("ALTER TABLE event_log ENABLE TRIGGER event_log_append_only"))
     connection.execute(
         sa.text("UPDATE subscriber_cursor SET tx = tx - :by WHERE tx > -4000000000000000000"), shift
     )

@@ -26,6 +26,7 @@ from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.events import Event
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
+from tanpuhui.sessions import end_all
 
 CONSENT_VERSION = "2026-11"
 _TEXTS = Path(__file__).parent / "texts"
@@ -82,7 +83,7 @@ class ResidentJoined(Event):
 
 # --- phone numbers -----------------------------------------------------------------------------------------
 
-_MAINLAND = re.compile(r"(?:\+?86)?(1[3-9]\d{9})")
+_MAINLAND = re.compile(r"(?:\+?86)?(1[3-9][0-9]{9})")
 
 
 def normalise_phone(text: str) -> str:
@@ -207,7 +208,11 @@ def take_turn(connection: Connection, resident_ids: list[UUID]) -> dict[UUID, sa
 
 
 def leave(house: House, resident_id: UUID) -> None:
-    """Close a resident's account: nothing that leads to the person is kept; totals stay as they are."""
+    """Close a resident's account: nothing that leads to the person is kept; totals stay as they are.
+
+    Sessions and tokens end with it. Codes sent to the number go with the next housekeeping, as the limits on
+    sending still need them. Raises NotFound.
+    """
     with house.db.session() as session:
         resident = session.get(Resident, resident_id)
         if resident is None:
@@ -221,3 +226,4 @@ def leave(house: House, resident_id: UUID) -> None:
         for consent in session.exec(standing):
             consent.withdrawn_at = clock.now()
             session.add(consent)
+    end_all(house, "resident", resident_id)

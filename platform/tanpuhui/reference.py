@@ -53,13 +53,20 @@ _TAKE_TURNS = Statement("{pg:SELECT pg_advisory_xact_lock(31010601)}{sqlite:SELE
 
 def current_version(connection: Connection) -> int:
     """How often reference data changed so far; 0 before the first load."""
+    transaction = connection.get_transaction()
+    known = connection.info.get("reference_version")
+    if known and known[0] is transaction:  # read before in this very transaction
+        return int(known[1])
     rows = _CURRENT.run(connection)
-    return rows[0].version if rows else 0
+    version = rows[0].version if rows else 0
+    connection.info["reference_version"] = (transaction, version)
+    return int(version)
 
 
 def bump(connection: Connection) -> None:
     """Say that reference data changed; to be called in the transaction that changes it."""
     _BUMP.run(connection, [{"at": clock.now()}])
+    connection.info.pop("reference_version", None)
 
 
 # --- what rooms declare -------------------------------------------------------------------------------------

@@ -192,15 +192,13 @@ class Doorkeeper:
         return self._browsers.submit(fingerprint(token))
 
     def _find_machines(self, hashes: list[str]) -> list[Principal | None]:
-        with self._house.db.reading() as connection:
-            rows = _IDENTIFY_TOKENS.run(connection, hashes=hashes)
+        rows = self._house.db.read(lambda connection: _IDENTIFY_TOKENS.run(connection, hashes=hashes))
         found = {row.token_hash: Principal(row.kind, row.subject_id, row.id, row.role) for row in rows}
         return [found.get(wanted) for wanted in hashes]
 
     def _find_browsers(self, hashes: list[str]) -> list[Principal | None]:
         now = clock.now()
-        with self._house.db.reading() as connection:
-            rows = _IDENTIFY_SESSIONS.run(connection, hashes=hashes)
+        rows = self._house.db.read(lambda connection: _IDENTIFY_SESSIONS.run(connection, hashes=hashes))
         found = {}
         for row in rows:
             if row.expires_at > now:

@@ -14,10 +14,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy.engine import Connection
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from tanpuhui import audit, clock, ids
-from tanpuhui.db import enum_type
+from tanpuhui.db import enum_type, session_on
+from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TooMany, WrongLogin
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
@@ -125,19 +127,15 @@ def grant(
 def invite(house: House, grants: Sequence[dict[str, Any]], *, by: Principal | None = None) -> str:
     """Make a one-time link for somebody who is to have `grants`; its token, shown once.
 
-    Raises NotAllowed unless `by` is an admin of every scope granted (`None`: the machine's own operator).
+    Raises InvalidField for a grant without one existing division or organisation, NotAllowed unless `by` is
+    an admin of every scope granted (`None`: the machine's own operator).
     """
     token = secrets.token_urlsafe(24)
     with house.db.session() as session:
-        if by:
-            for wanted in grants:
-                organisation = wanted["organisation_id"]
-                require(
-                    session,
-                    by,
-                    {Role.ADMIN},
-                    division_code=wanted["division_code"] or _division_of(session, organisation),
-                )
+        for wanted in grants:
+            division_code = _division_of(session, wanted)
+            if by:
+                require(session, by, {Role.ADMIN}, division_code=division_code)
         row = Invitation(
             token_hash=fingerprint(token),
             grants=list(grants),
@@ -188,23 +186,31 @@ def accept(house: House, token: str, *, name: str, password: str) -> Staff:
     password.
     """
     name = " ".join(name.split())
-    with house.db.session() as session:
-        invitation = _standing_invitation(session, token)
-        if invitation is None:
-            raise NotFound
-        errors = []
-        if not 2 <= len(name) <= 40:
-            errors.append({"field": "name", "reason": N_("用户名应为 2 到 40 个字。")})
-        elif session.exec(select(Staff.id).where(Staff.name == name)).first():
-            errors.append({"field": "name", "reason": N_("这个用户名已被使用。")})
-        if not MIN_PASSWORD <= len(password) <= 200 or len(set(password)) < 5:
-            errors.append({"field": "password", "reason": N_("密码至少 10 位，并且不要只用几个相同的字符。")})
-        if errors:
-            raise InvalidField(errors=errors)
-        staff = add_staff(session, name=name, password=password, grants=invitation.grants)
-        invitation.used_at = clock.now()
-        session.add(invitation)
-        return staff
+
+    def work(connection: Connection) -> Staff:
+        with session_on(connection) as session:
+            return _accept(session, token, name, password)
+
+    return house.db.run(work)  # of two who choose one name at once, the second is told
+
+
+def _accept(session: Session, token: str, name: str, password: str) -> Staff:
+    invitation = _standing_invitation(session, token)
+    if invitation is None:
+        raise NotFound
+    errors = []
+    if not 2 <= len(name) <= 40:
+        errors.append({"field": "name", "reason": N_("用户名应为 2 到 40 个字。")})
+    elif session.exec(select(Staff.id).where(Staff.name == name)).first():
+        errors.append({"field": "name", "reason": N_("这个用户名已被使用。")})
+    if not MIN_PASSWORD <= len(password) <= 200 or len(set(password)) < 5:
+        errors.append({"field": "password", "reason": N_("密码至少 10 位，并且不要只用几个相同的字符。")})
+    if errors:
+        raise InvalidField(errors=errors)
+    staff = add_staff(session, name=name, password=password, grants=invitation.grants)
+    invitation.used_at = clock.now()
+    session.add(invitation)
+    return staff
 
 
 def add_staff(session: Session, *, name: str, password: str, grants: Sequence[dict[str, Any]]) -> Staff:
@@ -241,9 +247,15 @@ def _standing_invitation(session: Session, token: str) -> Invitation | None:
     ).first()
 
 
-def _division_of(session: Session, organisation_id: str | None) -> str | None:
-    organisation = session.get(Organisation, UUID(organisation_id)) if organisation_id else None
-    return organisation.division_code if organisation else None
+def _division_of(session: Session, wanted: dict[str, Any]) -> str:
+    """The division that the scope of a grant is, or lies in."""
+    code, organisation_id = wanted["division_code"], wanted["organisation_id"]
+    if bool(code) != bool(organisation_id):
+        if organisation_id and (organisation := session.get(Organisation, UUID(organisation_id))):
+            return organisation.division_code
+        if code and session.get(Division, code):
+            return str(code)
+    raise InvalidField(errors=[{"field": "grants", "reason": N_("每个角色须对应一个现有的区划或单位。")}])
 
 
 # --- log-in ------------------------------------------------------------------------------------------------
@@ -255,14 +267,16 @@ def log_in(house: House, *, name: str, password: str) -> Staff:
     Raises WrongLogin (never saying which part was wrong), or TooMany after five failures in a row.
     """
     name = " ".join(name.split())
+    with house.db.reading_session() as session:
+        hashed = session.exec(select(Staff.password_hash).where(Staff.name == name)).first()
+    right = _password_matches(hashed or _dummy, password)  # slow on purpose: hold no transaction meanwhile
     with house.db.session() as session:
         staff = session.exec(select(Staff).where(Staff.name == name).with_for_update()).first()
         now = clock.now()
         if staff and staff.locked_until and staff.locked_until > now:
             raise TooMany(retry_after=int((staff.locked_until - now).total_seconds()) + 1)
-        right = _password_matches(staff.password_hash if staff else _dummy, password)
         if staff:
-            right = right and staff.active
+            right = right and staff.active and staff.password_hash == hashed
             staff.failures = 0 if right else staff.failures + 1
             if staff.failures >= FAILURES_UNTIL_LOCK:
                 staff.failures, staff.locked_until = 0, now + LOCK_FOR

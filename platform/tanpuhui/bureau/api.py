@@ -9,30 +9,33 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tanpuhui import clock
 from tanpuhui.bureau.participation import may_read, period, statistics
+from tanpuhui.figures import POLLUTANTS
 from tanpuhui.rooms import House
-from tanpuhui.web.api import READING, Query, api_blueprint, json_answer
+from tanpuhui.web.api import READING, IsoDay, Query, api_blueprint, json_answer
 from tanpuhui.web.auth import machine
 
 
 class StatisticsQuery(Query):
     """Days, both included, and what to break down by."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    from_: date | None = Field(None, alias="from")
-    to: date | None = None
+    from_: IsoDay | None = Field(None, alias="from")
+    to: IsoDay | None = None
     by: str = Field("", max_length=80, description="day, division, community, kind, evidence, campaign")
 
 
 class StatisticsOut(BaseModel):
-    """Rows of integers: CO2e in milligrams, pollutants in micrograms, quantities in thousandths."""
+    """Rows of integers: CO2e in milligrams, pollutants in micrograms, quantities in thousandths.
+
+    A pollutant is null where no factor for it is known; `participants` is null by evidence, as people are
+    not told apart by it.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
     from_: date = Field(alias="from")
     to: date
     by: list[str]
-    rows: list[dict[str, int | str | bool]]
+    rows: list[dict[str, int | str | None]]
 
 
 def blueprint(house: House) -> APIBlueprint:
@@ -44,9 +47,9 @@ def blueprint(house: House) -> APIBlueprint:
         may_read(house, machine())
         last = query.to or clock.today()
         within = period(query.from_ or last - timedelta(days=29), last)
-        by = [name for name in query.by.split(",") if name]
+        by = list(dict.fromkeys(name for name in query.by.split(",") if name))
         with house.db.reading() as connection:
-            rows = statistics(connection, within, list(dict.fromkeys(by)))
+            rows = statistics(connection, within, by)
         return json_answer(
             {
                 "from": within.first.isoformat(),
@@ -60,4 +63,6 @@ def blueprint(house: House) -> APIBlueprint:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
+    unknown = {f"{name}_ug": None for name in POLLUTANTS if not row[f"{name}_known"]}
+    plain = {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
+    return plain | unknown

@@ -20,6 +20,7 @@ blueprint = Blueprint("bureau", __name__)
 
 Answer = str | AnyResponse | tuple[str, int]
 
+_FIRST_YEAR = 2000
 _MENDERS = (Role.OFFICER, Role.ADMIN)
 
 
@@ -53,9 +54,12 @@ def overview() -> Answer:
 
 def _date(text: str, field: str) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        found = date.fromisoformat(text) if text else None
     except ValueError:
-        raise InvalidField(errors=[{"field": field, "reason": N_("请填写日期，例如 2026-06-05。")}]) from None
+        found = date.min
+    if found and found.year < _FIRST_YEAR:
+        raise InvalidField(errors=[{"field": field, "reason": N_("请填写日期，例如 2026-06-05。")}])
+    return found
 
 
 def _streets(connection: Connection, within: Period) -> list[dict[str, Any]]:
@@ -95,7 +99,11 @@ def deliver_again() -> Answer:
     subscriber, position = request.form.get("subscriber", ""), request.form.get("position", type=int)
     who = staff()
     with house().db.session() as session:
-        if position is None or not outbox.deliver_again(session.connection(), subscriber, position):
+        if (
+            position is None
+            or not 0 < position < 2**62
+            or not outbox.deliver_again(session.connection(), subscriber, position)
+        ):
             raise NotFound
         audit.note(
             session,

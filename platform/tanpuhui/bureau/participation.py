@@ -53,8 +53,9 @@ def may_read(house: House, principal: Principal | None) -> None:
 def statistics(connection: Connection, within: Period, by: Sequence[str] = ()) -> list[dict[str, Any]]:
     """One row for each combination of `by` (of `BREAKDOWNS`), the total if `by` is empty.
 
-    Each row holds its keys, `participants`, every measure of the district's own reductions, `verified_*` and
-    `city_*` parts of actions and CO2e: integers, milligrams and micrograms.
+    Each row holds its keys, `participants` (None by evidence, which people are not told apart by), every
+    measure of the district's own reductions, `verified_*` and `city_*` parts of actions and CO2e: integers,
+    milligrams and micrograms.
     """
     for name in by:
         if name not in BREAKDOWNS:
@@ -81,27 +82,27 @@ def statistics(connection: Connection, within: Period, by: Sequence[str] = ()) -
         .group_by(*keys)
         .order_by(*keys)
     )
-    people = _participants(connection, within, by)
+    people = {} if "evidence" in by else _participants(connection, within, by)
     rows = []
     for row in connection.execute(query).mappings():
         identity = tuple(row[name] for name in by)
         values = {name: value if name in by else int(value or 0) for name, value in row.items()}
-        rows.append({**values, "participants": people.get(identity, 0)})
+        rows.append({**values, "participants": None if "evidence" in by else people.get(identity, 0)})
     return rows
 
 
 def _participants(
     connection: Connection, within: Period, by: Sequence[str]
 ) -> dict[tuple[Any, ...], int]:
-    """Distinct residents with a standing action; evidence is not told apart for people."""
+    """Distinct residents with a standing action."""
     people = SQLModel.metadata.tables["daily_participant"]
-    keys = _keys(people, [name for name in by if name != "evidence"])
+    keys = _keys(people, by)
     query = (
         sa.select(*keys, sa.func.count(people.c.resident_id.distinct()))
         .where(people.c.day.between(within.first, within.last), people.c.actions > 0)
         .group_by(*keys)
     )
-    return {tuple(row[:-1]): row[-1] for row in connection.execute(query)} if "evidence" not in by else {}
+    return {tuple(row[:-1]): row[-1] for row in connection.execute(query)}
 
 
 def _keys(table: sa.Table, by: Sequence[str]) -> list[sa.ColumnElement[Any]]:

@@ -1,15 +1,16 @@
 """The shell of the JSON API: strict bodies, bearer tokens, and what every operation may answer."""
 
 import json
+import re
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from flask import Flask, Request, Response
 from flask_openapi import APIBlueprint
 from flask_openapi.models import MediaType, Response as DocumentedResponse, Schema
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 
-from tanpuhui import errors
 from tanpuhui.errors import InvalidField, InvalidInput, UnsupportedMedia
 from tanpuhui.i18n import N_
 from tanpuhui.web.auth import machine
@@ -31,18 +32,44 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _only_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("a time is an ISO 8601 text")  # noqa: TRY004 - pydantic wants ValueError
-    return value
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
+    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+#: Beyond these a calendar cannot be counted in every time zone, and nothing here happens anyway.
+_YEARS = range(1900, 2200)
 
 
-#: A moment with its offset, as text: never a number of seconds.
-IsoDatetime = Annotated[AwareDatetime, BeforeValidator(_only_text)]
+def _day(value: Any) -> date:
+    if not isinstance(value, str) or not _DAY.fullmatch(value) or int(value[:4]) not in _YEARS:
+        raise ValueError("a day is a text such as 2026-06-05")
+    return date.fromisoformat(value)
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value) or int(value[:4]) not in _YEARS:
+        raise ValueError("a time is an RFC 3339 text with its offset")
+    return datetime.fromisoformat(value.upper()).astimezone(UTC)
+
+
+#: A day as text, never a number of seconds.
+IsoDay = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+
+#: A moment with its offset as text, never a number of seconds; in UTC once read.
+IsoDatetime = Annotated[
+    datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+
+
+def iso(moment: datetime) -> str:
+    """A moment as every answer writes it: UTC with ``Z``."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 class StrictRequest(Request):
-    """Reads JSON exactly: decimals stay decimal; NaN, doubled names and lone surrogates are refused."""
+    """Reads JSON exactly: decimals stay decimal; doubled names, NUL and lone surrogates are refused."""
 
     max_content_length = MAX_BODY
 
@@ -54,7 +81,7 @@ class StrictRequest(Request):
             body = json.loads(
                 self.get_data(cache=True).decode("utf-8"),
                 parse_float=Decimal,
-                parse_constant=_no_constant,
+                parse_constant=Decimal,  # whoever takes a number refuses NaN and the infinities
                 object_pairs_hook=_no_doubles,
             )
         except (ValueError, RecursionError) as error:
@@ -63,10 +90,6 @@ class StrictRequest(Request):
             raise InvalidInput
         _check_texts(body)
         return body
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise errors.QuantityNotANumber if name in {"NaN", "Infinity", "-Infinity"} else ValueError(name)
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

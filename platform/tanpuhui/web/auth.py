@@ -156,7 +156,11 @@ def address() -> str:
 
 
 def _here() -> str:
-    return request.full_path.rstrip("?") if request.method == "GET" else request.path
+    """This address if it can be opened (again) after log-in; nothing for one that only takes forms."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    adapter = current_app.create_url_adapter(request)
+    return request.path if adapter is not None and adapter.test(method="GET") else ""
 
 
 def init_app(app: Flask) -> None:

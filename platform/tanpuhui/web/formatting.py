@@ -79,9 +79,11 @@ def language() -> str:
     return "en" if locale is not None and locale.language == "en" else "zh"
 
 
-def _decimal(value: Decimal | int, places: int = 0) -> str:
+def _decimal(value: Decimal | int, places: int = 0, *, fixed: bool = False) -> str:
+    """`value` cut to `places`; `fixed` keeps zeros at the end, so that the numbers of a column line up."""
     cut = Decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN)
-    return format_decimal(cut, format="#,##0.###", locale=language()).replace("-", "\N{MINUS SIGN}")
+    pattern = f"#,##0.{'0' * places}" if fixed and cut else "#,##0.###"
+    return format_decimal(cut, format=pattern, locale=language()).replace("-", "\N{MINUS SIGN}")
 
 
 def _in_largest_unit(amount: int, units: tuple[tuple[int, str], ...]) -> Amount:
@@ -111,12 +113,12 @@ def factor_mass(ng: int) -> Amount:
 
 def kilograms(mg: int) -> Amount:
     """Milligrams, always in kilograms, so that the rows of a table compare: 1280000 -> 1.28 千克."""
-    return Amount(_decimal(Decimal(mg) / 10**6, 2), gettext("千克"))
+    return Amount(_decimal(Decimal(mg) / 10**6, 2, fixed=True), gettext("千克"))
 
 
 def grams_of(ug: int) -> Amount:
     """Micrograms, always in grams: 48748 -> 0.048 克."""
-    return Amount(_decimal(Decimal(ug) / 10**6, 3), gettext("克"))
+    return Amount(_decimal(Decimal(ug) / 10**6, 3, fixed=True), gettext("克"))
 
 
 def whole(number: int) -> str:

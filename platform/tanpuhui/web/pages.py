@@ -9,9 +9,9 @@ from flask_babel import gettext
 from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from tanpuhui import divisions, login as logins, people, sessions, staff as staff_service
+from tanpuhui import clock, divisions, login as logins, people, sessions, staff as staff_service
 from tanpuhui.divisions import Division
-from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
+from tanpuhui.errors import InvalidField, InvalidInput, NotFound, TanpuhuiError
 from tanpuhui.people import CONSENT_VERSION, Consent, Resident, consent_text
 from tanpuhui.staff import ROLE_NAMES, Organisation, Role, RoleGrant, Staff
 from tanpuhui.web import auth
@@ -24,6 +24,9 @@ blueprint = Blueprint("pages", __name__)
 Answer = str | AnyResponse | tuple[str, int]
 
 _YEAR = 365 * 24 * 3600
+
+#: How long after the one-time code a newcomer may take to read the consent and join.
+_PROOF_GOOD_FOR = 30 * 60
 
 
 def here() -> str:
@@ -51,6 +54,18 @@ def places() -> list[tuple[str, str, str, str]]:
 @blueprint.app_context_processor
 def _for_every_page() -> dict[str, Any]:
     return {"here": here, "places": places}
+
+
+@blueprint.before_app_request
+def _text_only() -> None:
+    """Refuse NUL in a form or a query: no field wants it, and a database cannot hold it as text."""
+    if any("\0" in text for text in request.args.values()) or (
+        request.mimetype in _FORMS and any("\0" in text for text in request.form.values())
+    ):
+        raise InvalidInput
+
+
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 # --- everybody ---------------------------------------------------------------------------------------------
@@ -120,7 +135,7 @@ def login_code() -> Answer:
     with house().db.reading_session() as session:
         known = people.find_by_phone(session, house().settings, phone)
     if known is None:
-        form_session["proven"] = phone
+        form_session["proven"] = [phone, clock.now().timestamp()]
         return redirect(url_for("pages.join"), 303)
     return _enter(known)
 
@@ -128,8 +143,8 @@ def login_code() -> Answer:
 @blueprint.route("/join", methods=["GET", "POST"])
 def join() -> Answer:
     """Ask for the community and the consent, and nothing more."""
-    phone = form_session.get("proven")
-    if not phone:
+    phone = _proven_phone()
+    if phone is None:
         return redirect(url_for("pages.login"))
     errors: dict[str, str] = {}
     if request.method == "POST":
@@ -146,7 +161,9 @@ def join() -> Answer:
     street = request.args.get("street", "")
     with house().db.reading_session() as session:
         streets = _options(divisions.children(session, house().settings.district_code))
-        communities = _options(divisions.children(session, street)) if len(street) == 9 else []
+        communities = (
+            _options(divisions.children(session, street)) if len(street) == 9 and street.isdigit() else []
+        )
     page = render_template(
         "join.html",
         form=request.form,
@@ -158,6 +175,12 @@ def join() -> Answer:
         version=CONSENT_VERSION,
     )
     return page, 422 if errors else 200
+
+
+def _proven_phone() -> str | None:
+    """The number that this browser proved a short while ago, by a one-time code."""
+    phone, proven_at = form_session.get("proven") or (None, 0)
+    return phone if clock.now().timestamp() - proven_at < _PROOF_GOOD_FOR else None
 
 
 def _enter(person: Resident) -> AnyResponse:
