@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -19,12 +19,14 @@ from tanpuhui import clock, signing
 from tanpuhui.divisions import Division, DivisionLevel, street_of
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
 from tanpuhui.i18n import N_
-from tanpuhui.posters import Poster, poster_pdf, poster_png
 from tanpuhui.staff import Organisation, covers, grants_of
 from tanpuhui.web.api import invalid
 from tanpuhui.web.auth import house, staff, staff_required
 from tanpuhui.web.formatting import name_of
 from tanpuhui.web.forms import form_errors
+
+if TYPE_CHECKING:
+    from tanpuhui.posters import Poster
 
 blueprint = Blueprint("console", __name__, template_folder="templates")
 
@@ -160,14 +162,18 @@ def poster(code_id: int, form: str) -> Response:
         found = site_service.get_site(session, staff(), code.site_id)
         kinds = site_service.kinds_of(session, found.id)
         sheet = _poster(found, kinds, code_id)
+    from tanpuhui.posters import poster_pdf, poster_png
+
     body = poster_pdf(sheet) if form == "pdf" else poster_png(sheet)
     kind = "application/pdf" if form == "pdf" else "image/png"
     name = f"tanpuhui-{signing.typed_form(codes.token_of(house().settings, code_id))}.{form}"
     return Response(body, mimetype=kind, headers={"Content-Disposition": f'inline; filename="{name}"'})
 
 
-def _poster(found: Site, kinds: Sequence[ActionKind], code_id: int) -> Poster:
+def _poster(found: Site, kinds: Sequence[ActionKind], code_id: int) -> "Poster":
     """The words of a poster; it hangs in the street, so they are Chinese whatever the reader's language."""
+    from tanpuhui.posters import Poster  # late: the type-setting would slow every start
+
     token = codes.token_of(house().settings, code_id)
     return Poster(
         site_name=found.name,

@@ -177,7 +177,7 @@ def confirm(token: str) -> Answer:
     except TanpuhuiError as refusal:
         g.scan_result = refusal.code
         raise
-    g.scan_result = "replayed" if answer.replayed else "recorded"
+    g.scan_result = "replayed" if answer.replayed else "credited"
     return redirect(url_for("activities.result", action_id=json.loads(answer.body)["action"]["id"]), 303)
 
 

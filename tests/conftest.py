@@ -1,5 +1,6 @@
 """Fixtures. Whatever uses `house` or `world` runs on SQLite and on PostgreSQL."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,14 @@ from tests.databases import Postgres, Shelf, postgres_programs, settings_for
 from tests.world import World
 
 ENGINES = ("sqlite", "postgres")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything a test may need is installed (CI), a skipped test is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("TANPUHUI_TESTS_SKIP_NOTHING") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = 1
 
 
 @pytest.fixture(scope="session")

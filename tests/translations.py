@@ -9,11 +9,12 @@ import csv
 import io
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parent.parent
@@ -84,8 +85,16 @@ def mo(catalog: Catalog) -> bytes:
     """The catalogue as the programme reads it."""
     out = io.BytesIO()
     with io.BytesIO(po(catalog)) as lines:
-        write_mo(out, read_po(lines, locale=catalog.locale))
+        readable = read_po(lines, locale=catalog.locale)
+    readable.creation_date = readable.revision_date = datetime(2000, 1, 1, tzinfo=UTC)  # else: now
+    write_mo(out, readable)
     return out.getvalue()
+
+
+def content(compiled_catalogue: bytes) -> dict[str, str]:
+    """What a compiled catalogue says, without its header, which also names the version of Babel."""
+    with io.BytesIO(compiled_catalogue) as lines:
+        return {str(message.id): str(message.string) for message in read_mo(lines) if message.id}
 
 
 def untranslated(catalog: Catalog) -> list[str]:

@@ -22,7 +22,7 @@ from tanpuhui.web import create_app
 DISTRICT = "310106"
 STREET = "310106006"
 COMMUNITY = "310106006002"
-OTHER_COMMUNITY = "310106011001"
+OTHER_COMMUNITY = "310106011002"
 PASSWORD = "correct horse battery"
 
 

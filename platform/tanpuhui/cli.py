@@ -175,7 +175,7 @@ def verify() -> None:
     """Check every invariant; exit 1 and the rows on any breach."""
     house = _house()
     found = 0
-    with house.db.reading() as connection:
+    with house.db.snapshot() as connection:
         for invariant in (invariant for room in house.rooms for invariant in room.invariants):
             started = time.perf_counter()
             breaches = list(invariant.breaches(connection))

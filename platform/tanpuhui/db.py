@@ -76,6 +76,8 @@ class Database:
             )
             sa.event.listen(self.engine, "checkout", _refuse_dead_connection)
         self.reader = self.engine.execution_options(tanpuhui_reader=True)
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._snapshots = self.reader.execution_options(**snapshot)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -85,8 +87,14 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A reading transaction: one snapshot on SQLite, never waits for writers."""
+        """A reading transaction; never waits for writers."""
         with _telling(), self.reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A reading transaction in which every statement sees the same state, whatever is written meanwhile."""
+        with _telling(), self._snapshots.connect() as connection:
             yield connection
 
     @contextmanager

@@ -8,7 +8,7 @@
     ├── Conflict (409)             true in itself, but not with what is already recorded
     ├── Refused (409/410/422)      a scan that cannot be credited, with the reason a resident understands
     ├── TooMany (429)              slow down; says when to come back
-    └── Unavailable (503)          only time can mend it; nothing was recorded
+    └── Unavailable (503)          only time can mend it; the same request may be sent again
 
 The web layer turns them into problem+json or a page, in the user's language. Texts are Chinese sources.
 """
@@ -19,7 +19,7 @@ from tanpuhui.i18n import N_
 
 
 class TanpuhuiError(Exception):
-    """Base of every expected error. `params` fill the sentence and travel in the problem document."""
+    """Something unexpected went wrong. Base of every error; `params` fill the sentence."""
 
     code = "internal_error"
     status = 500
@@ -361,9 +361,9 @@ class TooManyCodes(TooMany):
 
 
 class Unavailable(TanpuhuiError):
-    """Only time can mend it; nothing was recorded and the same request may be sent again."""
+    """Only time can mend it; the same request, with its key, may be sent again and is never done twice."""
 
-    code, status, text = "unavailable", 503, N_("系统暂时繁忙，本次没有记录，请稍后重试。")
+    code, status, text = "unavailable", 503, N_("系统暂时繁忙，请稍后重试；重复提交不会重复记录。")
 
 
 class SmsFailed(Unavailable):

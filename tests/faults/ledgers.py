@@ -33,5 +33,7 @@ def faults(world: World, acknowledged: Iterable[Answer]) -> list[str]:
         elif kept is None or kept.encode() != answer.body:
             found.append(f"answer: {answer.scan.key} was answered otherwise")
     kept_ids = {UUID(json.loads(answer)["action"]["id"]) for answer in stored.values()}
-    found += [f"twice or half: action {action} has no answer of its own" for action in actions.keys() - kept_ids]
+    found += [
+        f"twice or half: action {action} has no answer of its own" for action in actions.keys() - kept_ids
+    ]
     return found

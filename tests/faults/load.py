@@ -72,9 +72,7 @@ def crowd(world: World, count: int) -> list[Member]:
         session.flush()
         for one in members:
             session.add(
-                Consent(
-                    resident_id=one.id, document="privacy", version=CONSENT_VERSION, text_sha256="0" * 64
-                )
+                Consent(resident_id=one.id, document="privacy", version=CONSENT_VERSION, text_sha256="0" * 64)
             )
             session.add(ApiToken(token_hash=fingerprint(one.token), kind="resident", subject_id=one.id))
         joined = [
@@ -91,7 +89,9 @@ def crowd(world: World, count: int) -> list[Member]:
     return members
 
 
-def scan(member: Member, code: str, kind: str = "own_cup", *, key: str = "", quantity: str | None = None) -> Scan:
+def scan(
+    member: Member, code: str, kind: str = "own_cup", *, key: str = "", quantity: str | None = None
+) -> Scan:
     """A scan of `code` by `member`."""
     body: dict[str, Any] = {"code": code, "kind": kind}
     if quantity or KINDS[kind]:
@@ -114,7 +114,9 @@ def post(connection: http.client.HTTPConnection, scan: Scan) -> Answer:
     connection.request("POST", "/api/v1/scans", scan.body, headers)
     response = connection.getresponse()
     body = response.read()
-    return Answer(scan, response.status, {k.lower(): v for k, v in response.getheaders()}, body, time.monotonic())
+    return Answer(
+        scan, response.status, {k.lower(): v for k, v in response.getheaders()}, body, time.monotonic()
+    )
 
 
 def at_once(port: int, scans: Sequence[Scan]) -> list[Answer]:

@@ -4,6 +4,7 @@ SQLite is one process (`tanpuhui serve`); PostgreSQL is gunicorn with two web pr
 beside it. Every process leads a group of its own, so that a kill reaches exactly what was started here.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -53,10 +54,8 @@ class Process:
 
     def kill(self) -> None:
         """kill -9 of the whole group."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._popen.wait()
 
     def terminate(self, timeout: float = 20.0) -> tuple[int, float]:
@@ -111,7 +110,12 @@ class Deployment:
         """Start the web, without waiting for it."""
         if self.is_sqlite:
             wrong = [sys.executable, "-m", "tests.faults.wrong_builds", self.build]
-            command = [*(wrong if self.build else [str(PROGRAMS / "tanpuhui")]), "serve", "--port", str(self.port)]
+            command = [
+                *(wrong if self.build else [str(PROGRAMS / "tanpuhui")]),
+                "serve",
+                "--port",
+                str(self.port),
+            ]
         else:
             app = f"tests.faults.wrong_builds:app('{self.build}')" if self.build else "wsgi:app"
             command = [str(PROGRAMS / "gunicorn"), app, "-w", "2", "-k", "gthread", "--threads", "16"]

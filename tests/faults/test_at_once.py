@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlmodel import func, select
 
 from activities.actions import Action
 from tanpuhui.idempotency import StoredAnswer
@@ -11,7 +12,6 @@ from tests.faults.ledgers import faults
 from tests.faults.load import Answer, at_once, crowd, scan
 from tests.faults.servers import Deployment
 from tests.world import World
-from sqlmodel import func, select
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 

@@ -3,13 +3,15 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
+from activities import scans
+from activities.actions import INSERT_ACTIONS
 from tanpuhui.errors import Unavailable
 from tanpuhui.people import Resident
 from tests.faults import wrong_builds
@@ -47,7 +49,8 @@ class _Calls:
     """Counts calls to the database: statements, and the commit before and after it is done; breaks one."""
 
     def __init__(self, engine: sa.Engine, at: int, fault: Fault) -> None:
-        self._at, self._fault, self._dialect = at, fault, engine.dialect
+        self._at, self._fault = at, fault
+        self._dialect: Any = engine.dialect
         self.made = 0
 
     def _call(self, raw: Any) -> None:
@@ -69,11 +72,11 @@ class _Calls:
             self._call(raw.driver_connection)
 
         sa.event.listen(engine, "do_execute", self._statement)
-        self._dialect.do_commit = watched_commit  # type: ignore[method-assign]
+        self._dialect.do_commit = watched_commit
         try:
             yield
         finally:
-            self._dialect.do_commit = commit  # type: ignore[method-assign]
+            self._dialect.do_commit = commit
             sa.event.remove(engine, "do_execute", self._statement)
 
 
@@ -95,23 +98,24 @@ def _rows(world: World, resident: Resident) -> list[int]:
     with world.house.db.reading() as connection:
         parameters = {"of": of, "account": account}
         return [
-            int(connection.scalar(sa.text(query), {k: v for k, v in parameters.items() if f":{k}" in query}) or 0)
+            int(
+                connection.scalar(sa.text(query), {k: v for k, v in parameters.items() if f":{k}" in query})
+                or 0
+            )
             for query in queries
         ]
 
 
 def _break_every_call(world: World, fault: Fault) -> tuple[int, list[str]]:
     """One resident's scan for each n, broken at its n-th call; how many calls there are, and what went wrong."""
-    code, wrong = world.code("own_cup"), []
+    code = world.code("own_cup")
+    wrong: list[str] = []
     world.scan(world.resident(), code)  # what is kept in memory is there
     for at in range(1, 100):
         resident, calls = world.resident(), _Calls(world.house.db.engine, at, fault)
         answer = None
-        with calls.watching(world.house.db.engine):
-            try:
-                answer = world.scan(resident, code, key="the-key")
-            except (Broken, Unavailable):
-                pass
+        with calls.watching(world.house.db.engine), suppress(Broken, Unavailable):
+            answer = world.scan(resident, code, key="the-key")
         rows = _rows(world, resident)
         if calls.made < at:
             return at - 1, wrong
@@ -119,7 +123,7 @@ def _break_every_call(world: World, fault: Fault) -> tuple[int, list[str]]:
             wrong.append(f"call {at}: {rows} rows")
         try:
             again = world.scan(resident, code, key="the-key")
-        except Exception as error:  # noqa: BLE001 - it is what the test tells
+        except Exception as error:
             wrong.append(f"call {at}: the retry fails: {error!r}")
             continue
         if answer not in (None, again) or _rows(world, resident) != [1] * 4:
@@ -136,9 +140,7 @@ def test_a_fault_at_any_call_leaves_all_or_nothing(world: World, fault: Fault) -
 
 
 def test_a_transaction_in_two_parts_is_found_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from activities import scans
-
-    monkeypatch.setattr(scans, "INSERT_ACTIONS", scans.INSERT_ACTIONS)  # put back afterwards
+    monkeypatch.setattr(scans, "INSERT_ACTIONS", INSERT_ACTIONS)  # and put back afterwards
     monkeypatch.setattr(wrong_builds, "GAP", 0)
     wrong_builds.torn()
     _, wrong = _break_every_call(world, _mistake)

@@ -58,17 +58,21 @@ def test_nothing_is_lost_or_half_there_after_twenty_kills(world: World, tmp_path
 def test_a_wrong_commit_is_found_by_the_same_check(world: World, tmp_path: Path, build: str) -> None:
     scans = scans_of(crowd(world, 200), world.code(*KINDS))
     found: list[str] = []
-    with Deployment(_address(world), tmp_path, build=build) as deployment:
-        with Load(deployment.port, scans, pause=0.0) as load:
-            for _ in range(6):
-                load.wait_for(10)
-                assert deployment.web is not None
-                deployment.web.kill()
-                found = faults(world, load.acknowledged)
-                if found:
-                    break
-                deployment.start()
-    assert any(line.startswith("lost" if build == "hasty" else "an action has exactly one event") for line in found)
+    with (
+        Deployment(_address(world), tmp_path, build=build) as deployment,
+        Load(deployment.port, scans, pause=0.0) as load,
+    ):
+        for _ in range(6):
+            load.wait_for(10)
+            assert deployment.web is not None
+            deployment.web.kill()
+            found = faults(world, load.acknowledged)
+            if found:
+                break
+            deployment.start()
+    assert any(
+        line.startswith("lost" if build == "hasty" else "an action has exactly one event") for line in found
+    )
 
 
 def test_sigterm_under_load_ends_cleanly(world: World, tmp_path: Path) -> None:
@@ -88,4 +92,3 @@ def test_sigterm_under_load_ends_cleanly(world: World, tmp_path: Path) -> None:
         assert faults(world, load.acknowledged) == []
     if deployment.is_sqlite:
         assert integrity(deployment.url) == "ok"
-

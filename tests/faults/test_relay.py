@@ -54,7 +54,7 @@ def _relaying(houses: Sequence[House], relay: Callable[[House], Relay]) -> Itera
             while not stopping.is_set():
                 mine.run_once()
             mine.drain()
-        except Exception as error:  # noqa: BLE001 - told at the end
+        except Exception as error:
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=(house,), daemon=True) for house in houses]

@@ -25,7 +25,8 @@ GAP = 0.05
 
 def forgetful() -> None:
     """The desk does not look whether a key was answered before."""
-    idempotency.find = lambda _connection, _pairs: {}
+    product: Any = idempotency
+    product.find = lambda _connection, _pairs: {}
 
 
 def hasty() -> None:
@@ -39,13 +40,14 @@ def hasty() -> None:
                 with desk._house.db.transaction() as connection:
                     answered.put(desk._transact(connection, requests))
                     time.sleep(GAP)
-            except Exception as error:  # noqa: BLE001 - the caller hears of it, if still there
+            except Exception as error:
                 answered.put([error] * len(requests))
 
         threading.Thread(target=work, daemon=True).start()
         return answered.get()
 
-    Desk._record_batch = record_batch  # type: ignore[method-assign]
+    product: Any = Desk
+    product._record_batch = record_batch
 
 
 class _CommittingInsert:
@@ -64,8 +66,8 @@ class _CommittingInsert:
 
 def torn() -> None:
     """The desk commits the action, and in a second transaction its event, transfer and answer."""
-    if not isinstance(scans.INSERT_ACTIONS, _CommittingInsert):
-        scans.INSERT_ACTIONS = _CommittingInsert(scans.INSERT_ACTIONS)  # type: ignore[assignment]
+    product: Any = scans
+    product.INSERT_ACTIONS = _CommittingInsert(product.INSERT_ACTIONS)
 
 
 class UnlockedRelay(outbox.Relay):
@@ -79,8 +81,10 @@ class UnlockedRelay(outbox.Relay):
         if not rows:
             return 0
         wanted = {event.type for event in subscriber.hears}
+        mine = [outbox._event(row) for row in rows if row.type in wanted]
         with self._db.transaction() as connection:
-            subscriber.handle(connection, [outbox._event(row) for row in rows if row.type in wanted])
+            if mine:
+                subscriber.handle(connection, mine)
             outbox._advance(connection, subscriber.name, rows[-1].tx, rows[-1].position)
         return len(rows)
 

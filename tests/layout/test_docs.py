@@ -229,9 +229,7 @@ def without_comments(blocks: list[str]) -> list[list[str]]:
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_readme_shows_the_first_page_of_each_user(readme: str, screen: str) -> None:
     assert f"(docs/screens/{screen})" in text_of(readme)
-    assert (ROOT / "docs" / "screens" / screen).read_bytes().startswith(b"\x89PNG"), (
-        "made by the browser journey"
-    )
+    assert (ROOT / "docs" / "screens" / screen).read_bytes().startswith(b"\x89PNG"), "run: make screens"
 
 
 # --- changelog, licence, words -----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The event log and its relay: every event reaches every later subscriber once, whatever happens."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,9 @@ from tanpuhui.outbox import MAX_ATTEMPTS, Relay
 from tanpuhui.rooms import House, build_house
 from tanpuhui.subscribers import Later
 from tests.threads import at_once
+
+
+only_postgres = pytest.mark.parametrize("engine", ["postgres"])  # SQLite's one writer needs none of it
 
 
 class Noted(Event):
@@ -247,10 +250,9 @@ def test_an_outage_of_one_subscriber_costs_no_attempt_and_holds_up_nobody(inbox:
     assert heard(inbox, "one") == [1, 2]
 
 
+@only_postgres
 def test_a_retry_waits_while_somebody_else_holds_the_cursor(inbox: House) -> None:
     """A rebuild reads which events are waiting: none may be applied behind its back."""
-    if inbox.db.is_sqlite:
-        pytest.skip("SQLite's one writer sees to it")
     broken = True
 
     def fail(_connection: sa.Connection, _events: Sequence[Any]) -> None:
@@ -272,30 +274,24 @@ def test_a_retry_waits_while_somebody_else_holds_the_cursor(inbox: House) -> Non
 # --- what PostgreSQL shows out of order --------------------------------------------------------------------
 
 
-@pytest.fixture
-def pg(inbox: House) -> Iterator[House]:
-    if inbox.db.is_sqlite:
-        pytest.skip("only PostgreSQL shows positions out of order")
-    yield inbox
-
-
-def test_a_transaction_that_commits_late_is_still_delivered(pg: House) -> None:
-    postman = relay(pg, one=quiet)
-    record(pg, 1)
+@only_postgres
+def test_a_transaction_that_commits_late_is_still_delivered(inbox: House) -> None:
+    postman = relay(inbox, one=quiet)
+    record(inbox, 1)
     postman.drain()
-    slow = pg.db.engine.connect()
+    slow = inbox.db.engine.connect()
     transaction = slow.begin()
     outbox.append(slow, noted(2))  # takes the lower position, commits last
-    record(pg, 3)
-    naive = _after(pg, 0)
+    record(inbox, 3)
+    naive = _after(inbox, 0)
     assert postman.drain() == 0  # 3 waits for whatever may still come before it
     transaction.commit()
     slow.close()
     assert postman.drain() == 2
-    assert heard(pg) == [1, 2, 3]
+    assert heard(inbox) == [1, 2, 3]
     # The negative control: a reader of "everything after the last position" has missed the late one for good.
     assert naive == [1, 3]
-    assert _after(pg, naive[-1]) == []
+    assert _after(inbox, naive[-1]) == []
 
 
 def _after(house: House, position: int) -> list[int]:
@@ -304,62 +300,65 @@ def _after(house: House, position: int) -> list[int]:
         return list(connection.scalars(query, {"position": position}))
 
 
-def test_a_transaction_that_is_rolled_back_holds_up_nothing_for_good(pg: House) -> None:
-    postman = relay(pg, one=quiet)
-    with pg.db.engine.connect() as slow:
+@only_postgres
+def test_a_transaction_that_is_rolled_back_holds_up_nothing_for_good(inbox: House) -> None:
+    postman = relay(inbox, one=quiet)
+    with inbox.db.engine.connect() as slow:
         outbox.append(slow, noted(1))
         slow.rollback()
-    record(pg, 2)
+    record(inbox, 2)
     postman.drain()
-    assert heard(pg) == [2]
+    assert heard(inbox) == [2]
 
 
-def test_events_flow_after_a_restore_into_a_cluster_that_counts_from_the_start(pg: House) -> None:
+@only_postgres
+def test_events_flow_after_a_restore_into_a_cluster_that_counts_from_the_start(inbox: House) -> None:
     far = 10**12
-    postman = relay(pg, one=quiet)
-    record(pg, 1, 2, 3)
+    postman = relay(inbox, one=quiet)
+    record(inbox, 1, 2, 3)
     postman.drain()
-    record(pg, 4)  # recorded before the backup, not delivered
-    with pg.db.transaction() as connection:
+    record(inbox, 4)  # recorded before the backup, not delivered
+    with inbox.db.transaction() as connection:
         with off_guard(connection):
             connection.execute(sa.text("UPDATE event_log SET tx = tx + :far"), {"far": far})
         connection.execute(sa.text("UPDATE subscriber_cursor SET tx = tx + :far"), {"far": far})
-    record(pg, 5)  # a web process was quicker than the relay
+    record(inbox, 5)  # a web process was quicker than the relay
     assert postman.run_once() == 0  # the negative control: without the shift nothing ever comes
-    restored = [Relay(pg), Relay(pg)]
+    restored = [Relay(inbox), Relay(inbox)]
     at_once([restored[0].drain, restored[1].drain])
-    record(pg, 6)
+    record(inbox, 6)
     for fresh in restored:
         fresh.drain()
-    assert heard(pg) == [1, 2, 3, 4, 5, 6]
-    with pg.db.reading() as connection:
+    assert heard(inbox) == [1, 2, 3, 4, 5, 6]
+    with inbox.db.reading() as connection:
         order = connection.scalars(sa.text("SELECT position FROM event_log ORDER BY tx, position")).all()
         assert list(order) == [1, 2, 3, 4, 5, 6]
         assert connection.scalar(sa.text("SELECT max(tx) FROM event_log WHERE position <= 4")) < 0
-    with pytest.raises(sa.exc.DBAPIError, match="append-only"), pg.db.transaction() as connection:
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), inbox.db.transaction() as connection:
         connection.execute(sa.text("UPDATE event_log SET tx = 0"))  # the guard is back
 
 
-def test_a_relay_that_starts_under_load_shifts_nothing(pg: House) -> None:
+@only_postgres
+def test_a_relay_that_starts_under_load_shifts_nothing(inbox: House) -> None:
     """Transactions that begin and commit while it looks are not mistaken for those of another cluster."""
-    record(pg, 0)
+    record(inbox, 0)
     done = threading.Event()
 
     def produce() -> None:
         try:
             for number in range(1, 60):
-                record(pg, number)
+                record(inbox, number)
         finally:
             done.set()
 
     def start_relays() -> None:
         while not done.is_set():
-            relay(pg, one=quiet).run_once()
+            relay(inbox, one=quiet).run_once()
 
     assert at_once([produce, start_relays]) == [None, None]
-    relay(pg, one=quiet).drain()
-    assert heard(pg) == list(range(60))
-    with pg.db.reading() as connection:
+    relay(inbox, one=quiet).drain()
+    assert heard(inbox) == list(range(60))
+    with inbox.db.reading() as connection:
         assert connection.scalar(sa.text("SELECT min(tx) FROM event_log")) > 0
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pypdfium2
 import pytest
 import zxingcpp
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image, ImageChops
+
 from tanpuhui import pdf
 from tanpuhui.pdf import Box, Code, DoesNotFit, MissingGlyphs, Text, missing_glyphs
 from tanpuhui.posters import Poster, poster_page, poster_pdf, poster_png

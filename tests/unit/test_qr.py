@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 import zxingcpp
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 from qrcode.constants import ERROR_CORRECT_Q
 from qrcode.main import QRCode
+
 from tanpuhui import qr
 
 BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"

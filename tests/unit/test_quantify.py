@@ -4,8 +4,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from activities.quantify.calculation import Reduction, decimal_text, explain, parse_quantity, quantify
 from activities.quantify.factors import FactorVersion, overlap, select_valid

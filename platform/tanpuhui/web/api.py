@@ -11,7 +11,7 @@ from flask_openapi import APIBlueprint
 from flask_openapi.models import MediaType, Response as DocumentedResponse, Schema
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 
-from tanpuhui.errors import InvalidField, InvalidInput, UnsupportedMedia
+from tanpuhui.errors import InvalidField, InvalidInput, TooLarge, UnsupportedMedia
 from tanpuhui.i18n import N_
 from tanpuhui.web.auth import machine
 from tanpuhui.web.problems import answer
@@ -71,15 +71,18 @@ def iso(moment: datetime) -> str:
 class StrictRequest(Request):
     """Reads JSON exactly: decimals stay decimal; doubled names, NUL and lone surrogates are refused."""
 
-    max_content_length = MAX_BODY
+    max_content_length = MAX_BODY + 1  # one more: of a body without its length, the rest is cut off in silence
 
     def get_json(self, *_args: Any, **_kwargs: Any) -> Any:
         """The body as a JSON object. Raises InvalidInput, UnsupportedMedia, TooLarge."""
         if not self.is_json:
             raise UnsupportedMedia
+        sent = self.get_data(cache=True)
+        if len(sent) > MAX_BODY:
+            raise TooLarge
         try:
             body = json.loads(
-                self.get_data(cache=True).decode("utf-8"),
+                sent.decode("utf-8"),
                 parse_float=Decimal,
                 parse_constant=Decimal,  # whoever takes a number refuses NaN and the infinities
                 object_pairs_hook=_no_doubles,

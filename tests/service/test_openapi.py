@@ -1,0 +1,210 @@
+"""The API's own description is valid, and true: whatever is sent, nothing is answered that it does not say."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import given, settings, strategies
+from openapi_spec_validator import validate
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from activities import codes
+from tanpuhui import clock
+from tanpuhui.rooms import build_house
+from tanpuhui.staff import Role
+from tests.databases import Shelf, settings_for
+from tests.world import COMMUNITY, DISTRICT, World
+
+ADDRESS = "/api/v1/openapi.json"
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+OPERATIONS = [
+    ("POST", "/api/v1/scans"),
+    ("GET", "/api/v1/me/statement"),
+    ("GET", "/api/v1/factors"),
+    ("GET", "/api/v1/statistics"),
+    ("GET", "/api/v1/sites"),
+    ("POST", "/api/v1/sites"),
+    ("POST", "/api/v1/sites/{site_id}/codes"),
+    ("POST", "/api/v1/codes/{code_id}/revoke"),
+    ("POST", "/api/v1/actions/{action_id}/void"),
+    ("POST", "/api/v1/campaigns"),
+]
+
+#: Examples of each operation, for data that fits the description and for data that does not.
+EXAMPLES = {"resident": 40, "organiser": 40, "officer": 40, None: 10}
+
+
+@pytest.fixture(scope="module")
+def world(shelves: dict[str, Shelf], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for the whole module, on SQLite: what is shown here is the web's and not the database's."""
+    shelf = shelves.setdefault("sqlite", Shelf(tmp_path_factory.mktemp("sqlite"), None))
+    with shelf.database(loaded=True) as url:
+        house = build_house(settings_for(url, tmp_path_factory.mktemp("var")))
+        yield World(house)
+        house.db.dispose()
+
+
+@pytest.fixture(scope="module")
+def schema(world: World) -> Any:
+    """The description as Schemathesis reads it from the app."""
+    config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}})
+    return schemathesis.openapi.from_wsgi(ADDRESS, world.app, config=config)
+
+
+@pytest.fixture(scope="module")
+def tokens(world: World) -> dict[str | None, dict[str, str]]:
+    """The Authorization header of each sort of caller."""
+    bearers = {
+        "resident": world.token(world.resident()),
+        "organiser": world.token(world.organiser, Role.ORGANISER),
+        "officer": world.token(world.officer, Role.OFFICER),
+    }
+    return {None: {}, **{who: {"Authorization": f"Bearer {token}"} for who, token in bearers.items()}}
+
+
+def test_the_description_is_valid(world: World) -> None:
+    answer = world.client().get(ADDRESS)
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    document = answer.get_json()
+    validate(document)
+    assert document["openapi"].startswith("3.")
+    assert document["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
+
+
+def test_the_description_names_every_operation_and_no_other(world: World) -> None:
+    paths = world.client().get(ADDRESS).get_json()["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert described == set(OPERATIONS)
+    served = {
+        (method, rule.rule.replace("<int:", "{").replace("<", "{").replace(">", "}"))
+        for rule in world.app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/api/")
+    }
+    assert served == described | {("GET", ADDRESS)}
+
+
+def test_what_needs_a_token_says_so(world: World) -> None:
+    for path, methods in world.client().get(ADDRESS).get_json()["paths"].items():
+        for method, operation in methods.items():
+            public = path == "/api/v1/factors"
+            assert operation.get("security") == (None if public else [{"bearer": []}])
+            assert operation["summary"]
+            status = world.client().open(path.replace("{", "").replace("}", ""), method=method).status_code
+            assert (status == 200) if public else (status in {401, 404}), (method, path)
+
+
+def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict[str, Any]]]:
+    """For each operation, somebody who may, and a request that is answered with what they wanted."""
+    site = world.site("clean_plate")
+    code = world.code_at(site)
+    action = world.scan(world.resident(), code)["action"]["id"]
+    number = codes.read_token(world.house.settings, world.code_at(site))
+    now = clock.now().replace(microsecond=0)
+    window = [(now + timedelta(hours=hours)).isoformat() for hours in (0, 2)]
+    new_site = {"name": "新点位", "kind": "canteen", "division_code": COMMUNITY, "kinds": ["clean_plate"]}
+    campaign = {"title": "六五环境日", "division_code": DISTRICT, "site_ids": [str(site.id)]}
+    return {
+        OPERATIONS[0]: ("resident", {"headers": {"Idempotency-Key": "good"}, "body": {"code": code}}),
+        OPERATIONS[1]: ("resident", {"query": {"limit": 1}}),
+        OPERATIONS[2]: (None, {"query": {"kind": "bike_trip"}}),
+        OPERATIONS[3]: ("officer", {"query": {"by": "day,division,kind"}}),
+        OPERATIONS[4]: ("organiser", {}),
+        OPERATIONS[5]: ("organiser", {"body": new_site}),
+        OPERATIONS[6]: (
+            "organiser",
+            {
+                "path_parameters": {"site_id": str(site.id)},
+                "body": {"valid_from": window[0], "valid_until": window[1]},
+            },
+        ),
+        OPERATIONS[7]: ("organiser", {"path_parameters": {"code_id": number}, "body": {"reason": "lost"}}),
+        OPERATIONS[8]: ("officer", {"path_parameters": {"action_id": action}, "body": {"reason": "twice"}}),
+        OPERATIONS[9]: (
+            "organiser",
+            {"body": {**campaign, "starts_at": window[0], "ends_at": window[1]}},
+        ),
+    }
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+def test_a_good_request_is_answered_as_described(
+    world: World, schema: Any, tokens: dict[str | None, dict[str, str]], operation: tuple[str, str]
+) -> None:
+    method, path = operation
+    who, request = _good_requests(world)[operation]
+    media = {"media_type": "application/json"} if "body" in request else {}
+    case = schema[path][method].Case(**request, **media)
+    world.house.relay.drain()
+    answer = case.call_and_validate(headers=tokens[who], checks=CHECKS)
+    assert answer.status_code in {200, 201}
+
+
+def test_the_checks_see_an_answer_that_is_not_described(
+    world: World, schema: Any, tokens: dict[str | None, dict[str, str]]
+) -> None:
+    """The negative control: a method that is not there is answered 405, which no operation describes."""
+    case = schema["/api/v1/sites"]["GET"].Case(method="PUT")
+    with pytest.raises(schemathesis.core.failures.FailureGroup) as failed:
+        case.call_and_validate(headers=tokens["organiser"], checks=CHECKS)
+    assert "Undocumented HTTP status code" in str(failed.value.exceptions)
+
+
+def _aim(case: Any, world: World, code: str, number: int, site: Any) -> None:
+    """Point a request at things that are there, so that more than the first check is reached."""
+    known = {"site_id": str(site.id), "code_id": number}
+    case.path_parameters.update({name: known[name] for name in case.path_parameters if name in known})
+    if isinstance(case.body, dict) and isinstance(case.body.get("code"), str):
+        case.body["code"] = code
+
+
+@pytest.mark.parametrize("who", EXAMPLES, ids=str)
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+def test_whatever_is_sent_is_answered_as_described(
+    world: World,
+    schema: Any,
+    tokens: dict[str | None, dict[str, str]],
+    who: str | None,
+    mode: schemathesis.GenerationMode,
+) -> None:
+    site = world.site("clothing_reuse")
+    code = world.code_at(site)
+    number = codes.read_token(world.house.settings, code)
+    impossible = set()
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @settings(
+            max_examples=EXAMPLES[who],
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            phases=[hypothesis.Phase.generate],
+        )
+        @given(case=operation.as_strategy(generation_mode=mode), aimed=strategies.booleans())
+        def send(case: Any, aimed: bool) -> None:
+            if aimed:
+                _aim(case, world, code, number, site)
+            case.call_and_validate(headers=tokens[who], checks=CHECKS)
+
+        try:
+            send()
+        except hypothesis.errors.Unsatisfiable:
+            impossible.add(operation.label)
+    # There is no wrong way to ask for what takes no parameter.
+    assert impossible == (set() if mode.is_positive else {"GET /api/v1/sites"})
