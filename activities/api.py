@@ -14,6 +14,7 @@ from activities.quantify.factors import FactorVersion, all_versions
 from activities.scans import Desk, read_request
 from tanpuhui.errors import NotAllowed, QuantityNotANumber, TanpuhuiError
 from tanpuhui.rooms import House
+from tanpuhui.sessions import fingerprint
 from tanpuhui.web.api import (
     READING,
     WRITING,
@@ -26,7 +27,7 @@ from tanpuhui.web.api import (
     iso,
     json_answer,
 )
-from tanpuhui.web.auth import machine
+from tanpuhui.web.auth import bearer, machine
 
 Input = TypeVar("Input", bound=BaseModel)
 
@@ -247,7 +248,7 @@ _KEY_HEADER = {
 
 def blueprint(house: House) -> APIBlueprint:
     """The operations of this room under `/api/v1`."""
-    api = api_blueprint("activities-api", __name__)
+    api = api_blueprint("activities-api", __name__, proving_themselves=("post_scan",))
     desk = house.part(Desk)
 
     @api.post(
@@ -257,14 +258,11 @@ def blueprint(house: House) -> APIBlueprint:
         openapi_extensions={"parameters": [_KEY_HEADER]},
     )
     def post_scan(body: ScanIn) -> Response:
-        principal = machine()
-        if principal.kind != "resident":
-            raise NotAllowed
         try:
             answer = desk.record(
                 read_request(
                     house,
-                    resident_id=principal.id,
+                    who=fingerprint(bearer()),
                     key=request.headers.get("Idempotency-Key"),
                     code=body.code,
                     kind=body.kind,

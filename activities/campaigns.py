@@ -84,7 +84,11 @@ def create_campaign(house: House, principal: Principal, campaign_in: CampaignIn)
 
 
 def cancel_campaign(house: House, principal: Principal, campaign_id: UUID, reason: str) -> None:
-    """End a campaign early: scans from now on do not count for it. Raises NotFound, NotAllowed."""
+    """End a campaign early: scans from now on do not count for it.
+
+    Raises NotFound, NotAllowed, InvalidField (no reason).
+    """
+    reason = audit.reason(reason)
     with house.db.session() as session:
         campaign = session.get(Campaign, campaign_id, with_for_update=True)
         if campaign is None:

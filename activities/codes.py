@@ -88,7 +88,11 @@ def issue_code(
 
 
 def revoke_code(house: House, principal: Principal, code_id: int, reason: str) -> Code:
-    """Withdraw a code at once; withdrawing twice changes nothing. Raises NotFound, NotAllowed."""
+    """Withdraw a code at once; withdrawing twice changes nothing.
+
+    Raises NotFound, NotAllowed, InvalidField (no reason).
+    """
+    reason = audit.reason(reason)
     with house.db.session() as session:
         code = session.get(Code, code_id, with_for_update=True)
         if code is None:

@@ -192,7 +192,7 @@ def _live(district: _District, morning: datetime) -> None:
         with clock.pretending(moment):
             request = scans.read_request(
                 district.house,
-                resident_id=resident_id,
+                who=resident_id,
                 key=f"demo-{ids.new_id()}",
                 code=district.random.choice(place),
                 kind=habit.kind,

@@ -162,7 +162,7 @@ def confirm(token: str) -> Answer:
         return redirect(url_for("pages.login", next=back), 303)
     try:
         asked = read_request(
-            house(), resident_id=who.id, key=key, code=token, kind=kind or None, quantity=quantity or None
+            house(), who=who.id, key=key, code=token, kind=kind or None, quantity=quantity or None
         )
         answer = house().part(Desk).record(asked)
     except KeyReused:

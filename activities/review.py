@@ -14,8 +14,7 @@ from activities.events import ActionVoided
 from activities.sites import MANAGERS, Site
 from tanpuhui import audit, clock
 from tanpuhui.db import session_on
-from tanpuhui.errors import AlreadyVoided, InvalidField, NotFound
-from tanpuhui.i18n import N_
+from tanpuhui.errors import AlreadyVoided, NotFound
 from tanpuhui.people import take_turn
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
@@ -28,9 +27,7 @@ def void_action(house: House, principal: Principal, action_id: UUID, reason: str
     For organisers and officers in whose scope the site lies. Raises NotFound, NotAllowed, InvalidField (no
     reason), AlreadyVoided, PointsSpent.
     """
-    reason = " ".join(reason.split())
-    if not 2 <= len(reason) <= 200:
-        raise InvalidField(errors=[{"field": "reason", "reason": N_("请写明撤销原因（2 到 200 字）。")}])
+    reason = audit.reason(reason)
 
     def work(connection: Connection) -> None:
         with session_on(connection) as session:

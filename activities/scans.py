@@ -41,6 +41,8 @@ from tanpuhui.errors import (
     KindNotHere,
     KindRequired,
     NoFactor,
+    NotAllowed,
+    NotAuthenticated,
     ResidentInactive,
     SiteClosed,
     TanpuhuiError,
@@ -49,13 +51,21 @@ from tanpuhui.errors import (
 from tanpuhui.idempotency import Answer
 from tanpuhui.people import ResidentStatus, take_turn
 from tanpuhui.rooms import House
+from tanpuhui.sessions import identify_machines
+
+#: Under load a batch waits this long for company, in seconds; a lone scan never waits.
+GATHER = 0.003
 
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """What a resident asks to have recorded; quantities in thousandths, times aware."""
+    """What a resident asks to have recorded; quantities in thousandths, times aware.
 
-    resident_id: UUID
+    `who` is the resident, or the fingerprint of the API token that is to prove it: the desk then looks the
+    token up in the scan's own transaction.
+    """
+
+    who: UUID | str
     key: str
     code_id: int
     kind: str | None
@@ -67,7 +77,7 @@ class ScanRequest:
 def read_request(
     house: House,
     *,
-    resident_id: UUID,
+    who: UUID | str,
     key: str | None,
     code: str,
     kind: str | None = None,
@@ -83,7 +93,7 @@ def read_request(
     milli = None if quantity is None else parse_quantity(quantity)
     asked = {"code": code_id, "kind": kind, "quantity": milli, "occurred_at": occurred_at}
     return ScanRequest(
-        resident_id, key, code_id, kind, milli, occurred_at, idempotency.request_hash(asked)
+        who, key, code_id, kind, milli, occurred_at, idempotency.request_hash(asked)
     )
 
 
@@ -95,14 +105,15 @@ class Desk:
         self._knowledge = house.part(Knowledge)
         self._batcher: Batcher[ScanRequest, Answer] = Batcher(
             self._record_batch,
-            turn=lambda request: request.resident_id,
-            gather=0.002,
+            turn=lambda request: request.who,
+            gather=GATHER,
         )
 
     def record(self, request: ScanRequest) -> Answer:
         """Record a scan: the answer of `POST /api/v1/scans`, the same one again for the same key.
 
-        Raises KeyReused, a Refused with its reason, or Unavailable; then nothing was recorded.
+        Raises NotAuthenticated, NotAllowed, KeyReused, a Refused with its reason, or Unavailable; then nothing
+        was recorded.
         """
         return self._batcher.submit(request)
 
@@ -118,13 +129,17 @@ class Desk:
         self, connection: Connection, requests: list[ScanRequest]
     ) -> Sequence[Answer | BaseException]:
         now = clock.now()
-        residents = take_turn(connection, [request.resident_id for request in requests])
-        known = self._knowledge.at(connection)
-        answered = idempotency.find(connection, [(request.resident_id, request.key) for request in requests])
         answers: dict[int, Answer | BaseException] = {}
+        asking = _identify(connection, requests, answers)
+        residents = take_turn(connection, list(asking.values()))
+        known = self._knowledge.at(connection)
+        answered = idempotency.find(
+            connection, [(resident_id, requests[index].key) for index, resident_id in asking.items()]
+        )
         fresh: list[tuple[int, _Draft]] = []
-        for index, request in enumerate(requests):
-            stored = answered.get((request.resident_id, request.key))
+        for index, resident_id in asking.items():
+            request = requests[index]
+            stored = answered.get((resident_id, request.key))
             if stored is not None:
                 same = stored.request_hash == request.request_hash
                 answers[index] = Answer(stored.answer, replayed=True) if same else KeyReused()
@@ -134,7 +149,7 @@ class Desk:
                     connection,
                     known,
                     request,
-                    residents.get(request.resident_id),
+                    residents.get(resident_id),
                     now,
                     self._house.settings.late_hours,
                 )
@@ -154,7 +169,7 @@ class Desk:
         fitting: list[tuple[int, _Draft, int]] = []
         for index, draft in drafts:
             try:
-                rows = days.get(draft.request.resident_id, [])
+                rows = days.get(draft.fields["resident_id"], [])
                 fitting.append((index, draft, _fit(draft, known, rows)))
             except TanpuhuiError as refusal:
                 answers[index] = refusal
@@ -168,7 +183,7 @@ class Desk:
             answers[index] = Answer(body, replayed=False)
             stored.append(
                 {
-                    "owner_id": draft.request.resident_id,
+                    "owner_id": draft.fields["resident_id"],
                     "key": draft.request.key,
                     "request_hash": draft.request.request_hash,
                     "answer": body,
@@ -177,6 +192,31 @@ class Desk:
             )
         idempotency.store(connection, stored)
         return answers
+
+
+class _TwiceInABatch(Exception):
+    """One resident under two names in one batch: each request is then recorded alone."""
+
+
+def _identify(
+    connection: Connection, requests: Sequence[ScanRequest], answers: dict[int, Answer | BaseException]
+) -> dict[int, UUID]:
+    """The resident of each request by its index; requests of nobody, or of staff, are answered at once."""
+    tokens = [request.who for request in requests if isinstance(request.who, str)]
+    principals = identify_machines(connection, tokens) if tokens else {}
+    asking: dict[int, UUID] = {}
+    for index, request in enumerate(requests):
+        if isinstance(request.who, UUID):
+            asking[index] = request.who
+        elif (principal := principals.get(request.who)) is None:
+            answers[index] = NotAuthenticated()
+        elif principal.kind != "resident":
+            answers[index] = NotAllowed()
+        else:
+            asking[index] = principal.id
+    if len(set(asking.values())) < len(asking):
+        raise _TwiceInABatch
+    return asking
 
 
 # --- from a request to a record ----------------------------------------------------------------------------
@@ -261,7 +301,7 @@ def _draft(
     reduction = quantify(quantity, factor)
     fields = {
         "id": ids.new_id(),
-        "resident_id": request.resident_id,
+        "resident_id": resident.id,
         "day": day,
         "kind": kind.code,
         "unit": kind.unit,
@@ -320,7 +360,7 @@ def _read_days(connection: Connection, drafts: Sequence[_Draft]) -> dict[UUID, l
     days = {draft.day + timedelta(days=apart) for draft in drafts for apart in (-1, 0, 1)}
     rows = READ_DAYS.run(
         connection,
-        residents=[draft.request.resident_id for draft in drafts],
+        residents=[draft.fields["resident_id"] for draft in drafts],
         days=[day.isoformat() for day in sorted(days)],
     )
     found: dict[UUID, list[sa.Row[Any]]] = {}

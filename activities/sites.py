@@ -124,7 +124,8 @@ def create_site(house: House, principal: Principal, site_in: SiteIn) -> Site:
 
 
 def set_status(house: House, principal: Principal, site_id: UUID, status: SiteStatus, reason: str) -> None:
-    """Open or close a site. Raises NotFound, NotAllowed."""
+    """Open or close a site. Raises NotFound, NotAllowed, InvalidField (no reason)."""
+    reason = audit.reason(reason)
     with house.db.session() as session:
         site = get_site(session, principal, site_id)
         site.status = status
@@ -187,8 +188,11 @@ def _check(session: Session, site_in: SiteIn) -> None:
     division = session.get(Division, site_in.division_code)
     if division is None or division.level != DivisionLevel.COMMUNITY:
         errors.append({"field": "division_code", "reason": N_("请选择点位所在的居（村）委会。")})
-    if site_in.organisation_id and session.get(Organisation, site_in.organisation_id) is None:
+    organisation = session.get(Organisation, site_in.organisation_id) if site_in.organisation_id else None
+    if site_in.organisation_id and organisation is None:
         errors.append({"field": "organisation_id", "reason": N_("没有这个单位。")})
+    elif organisation and not site_in.division_code.startswith(organisation.division_code):
+        errors.append({"field": "division_code", "reason": N_("点位应在所属单位的区划内。")})
     known = session.exec(select(ActionKind.code).where(col(ActionKind.code).in_(site_in.kinds))).all()
     if set(site_in.kinds) - set(known):
         errors.append({"field": "kinds", "reason": N_("请从列表中选择可记录的行为。")})

@@ -59,7 +59,7 @@ class Finding:
     def line(self) -> str:
         """The finding as a line of the report."""
         sign = ">=" if self.upwards else "<="
-        aim = "" if self.aim is None else f"aim {sign} {self.aim:g}"
+        aim = "" if self.aim is None else f"aim {sign} {self.aim:.3g}"
         floor = "" if self.floor is None else f", floor {self.floor:.2g}"
         return f"  {self.what:<58} {self.value.text(self.digits):<24} {aim + floor:<26} {self.verdict()}".rstrip()
 

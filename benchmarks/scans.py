@@ -97,6 +97,9 @@ def _postgres_findings(made: dict[str, list[Round]]) -> Iterator[Finding]:
     yield Finding("CPU per hello, web, ms", cpu(hello, ("web",)), digits=3)
     if "pgbench" in made:
         yield Finding("rate of scans / rate of pgbench", ratio(scan, made["pgbench"]), 0.6, 0.3)
+        yield Finding(
+            "CPU of PostgreSQL per pgbench transaction, ms", cpu(made["pgbench"], ("database",)), digits=3
+        )
     yield from _shared_findings(made)
     if "scan + worker" in made:
         yield Finding("rate with the worker running / without", ratio(made["scan + worker"], scan))
@@ -120,10 +123,21 @@ def _shared_findings(made: dict[str, list[Round]]) -> Iterator[Finding]:
     if "scan, one campaign" in made:
         spread = ratio(made["scan, one campaign"], made["scan"])
         yield Finding("rate in one campaign / spread over sites", spread, 0.9)
+        yield Finding("the same by CPU (spread / one campaign)", _by_cpu(made))
     if "scan, fsync + 2 ms" in made:
         yield Finding(
             "rate with fsync + 2 ms / without", ratio(made["scan, fsync + 2 ms"], made["scan"]), 0.7
         )
+
+
+def _by_cpu(made: dict[str, list[Round]]) -> Spread:
+    """CPU of the servers for a scan spread over sites / for one in the campaign, round by round."""
+    parts = [part for part in made["scan"][0].cpu_ms if part != "client"]
+    pairs = zip(made["scan"], made["scan, one campaign"], strict=True)
+    return Spread.of(
+        sum(apart.cpu_ms[part] for part in parts) / sum(together.cpu_ms[part] for part in parts)
+        for apart, together in pairs
+    )
 
 
 def _lag_finding(rounds: Sequence[Round]) -> Finding:

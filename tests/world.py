@@ -120,7 +120,7 @@ class World:
         """Record a scan; the answer. Raises what the desk raises."""
         request = scans.read_request(
             self.house,
-            resident_id=resident.id,
+            who=resident.id,
             key=key or f"key-{next(self._numbers)}",
             code=code,
             kind=kind,

@@ -8,6 +8,10 @@ import sqlalchemy as sa
 from sqlmodel import Field, Session, SQLModel
 
 from tanpuhui import clock, ids
+from tanpuhui.errors import InvalidField
+from tanpuhui.i18n import N_
+
+REASON_LENGTH = (2, 200)
 
 
 class AuditEntry(SQLModel, table=True):
@@ -23,6 +27,18 @@ class AuditEntry(SQLModel, table=True):
     subject: str = Field(max_length=128)
     reason: str = Field(default="", sa_type=sa.Text)
     detail: dict[str, Any] = Field(default_factory=dict, sa_type=sa.JSON)
+
+
+def reason(text: str) -> str:
+    """`text` as the reason of a deed that takes something from people: one line of 2 to 200 characters.
+
+    Raises InvalidField.
+    """
+    line = " ".join(text.split())
+    shortest, longest = REASON_LENGTH
+    if not shortest <= len(line) <= longest:
+        raise InvalidField(errors=[{"field": "reason", "reason": N_("请写明原因（2 到 200 字）。")}])
+    return line
 
 
 def note(

@@ -65,9 +65,15 @@ def _consents(connection: Connection) -> Iterator[str]:
 
 def _blueprints(house: House) -> Sequence["Blueprint"]:
     from tanpuhui.bureau import api as bureau_api, pages as bureau_pages
-    from tanpuhui.web import operations, pages
+    from tanpuhui.web import operations, pages, staff_pages
 
-    return (pages.blueprint, operations.blueprint(house), bureau_pages.blueprint, bureau_api.blueprint(house))
+    return (
+        pages.blueprint,
+        staff_pages.blueprint,
+        operations.blueprint(house),
+        bureau_pages.blueprint,
+        bureau_api.blueprint(house),
+    )
 
 
 def _commands() -> Sequence["click.Command"]:

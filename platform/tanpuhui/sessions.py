@@ -12,6 +12,7 @@ from typing import Literal, cast
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel, col, select
 
 from tanpuhui import clock, ids
@@ -172,6 +173,12 @@ _IDENTIFY_SESSIONS = Statement(
 _SEEN_EVERY = timedelta(minutes=1)
 
 
+def identify_machines(connection: Connection, fingerprints: Sequence[str]) -> dict[str, Principal]:
+    """The principals of API tokens, by the tokens' fingerprints; unknown and revoked ones are missing."""
+    rows = _IDENTIFY_TOKENS.run(connection, hashes=fingerprints)
+    return {row.token_hash: Principal(row.kind, row.subject_id, row.id, row.role) for row in rows}
+
+
 class Doorkeeper:
     """Tells who is behind a token; one query serves the callers of many threads."""
 
@@ -192,8 +199,7 @@ class Doorkeeper:
         return self._browsers.submit(fingerprint(token))
 
     def _find_machines(self, hashes: list[str]) -> list[Principal | None]:
-        rows = self._house.db.read(lambda connection: _IDENTIFY_TOKENS.run(connection, hashes=hashes))
-        found = {row.token_hash: Principal(row.kind, row.subject_id, row.id, row.role) for row in rows}
+        found = self._house.db.read(lambda connection: identify_machines(connection, hashes))
         return [found.get(wanted) for wanted in hashes]
 
     def _find_browsers(self, hashes: list[str]) -> list[Principal | None]:

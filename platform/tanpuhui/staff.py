@@ -110,6 +110,49 @@ _hasher = PasswordHasher()
 _dummy = _hasher.hash(secrets.token_urlsafe(16))  # so that an unknown name takes as long as a wrong password
 
 
+# --- organisations -----------------------------------------------------------------------------------------
+
+
+def create_organisation(house: House, principal: Principal, *, name: str, division_code: str) -> Organisation:
+    """Take an organisation in; it may then run sites, and grants may be for it.
+
+    For admins in whose scope the division lies. Raises NotAllowed, InvalidField for an unknown division, and
+    for a name that is in use or not of 2 to 80 characters.
+    """
+    name = " ".join(name.split())
+
+    def work(connection: Connection) -> Organisation:
+        with session_on(connection) as session:
+            known = session.get(Division, division_code) is not None
+            require(session, principal, {Role.ADMIN}, division_code=division_code if known else None)
+            _check_organisation(session, name, known)
+            organisation = Organisation(name=name, division_code=division_code)
+            session.add(organisation)
+            audit.note(
+                session,
+                actor_kind=principal.kind,
+                actor_id=principal.id,
+                deed="organisation.created",
+                subject=f"organisation:{organisation.id}",
+                division=division_code,
+            )
+            return organisation
+
+    return house.db.run(work)  # of two who choose one name at once, the second is told
+
+
+def _check_organisation(session: Session, name: str, division_known: bool) -> None:
+    errors = []
+    if not 2 <= len(name) <= 80:
+        errors.append({"field": "name", "reason": N_("单位名称应为 2 到 80 个字。")})
+    elif session.exec(select(Organisation.id).where(Organisation.name == name)).first():
+        errors.append({"field": "name", "reason": N_("已有同名的单位。")})
+    if not division_known:
+        errors.append({"field": "division_code", "reason": N_("请选择单位所在的区划。")})
+    if errors:
+        raise InvalidField(errors=errors)
+
+
 # --- invitations -------------------------------------------------------------------------------------------
 
 

@@ -148,7 +148,7 @@ def test_a_later_factor_changes_no_past_action(world: World) -> None:
 
 
 def ask(world: World, resident: Any, code: str, key: str, **more: Any) -> scans.Answer:
-    request = scans.read_request(world.house, resident_id=resident.id, key=key, code=code, **more)
+    request = scans.read_request(world.house, who=resident.id, key=key, code=code, **more)
     return world.house.part(scans.Desk).record(request)
 
 
@@ -466,7 +466,7 @@ def houses(world: World) -> Iterator[list[House]]:
 
 
 def scan_through(house: House, resident: Any, code: str, key: str, **more: Any) -> scans.Answer:
-    request = scans.read_request(house, resident_id=resident.id, key=key, code=code, **more)
+    request = scans.read_request(house, who=resident.id, key=key, code=code, **more)
     return house.part(scans.Desk).record(request)
 
 
@@ -558,7 +558,7 @@ def test_one_bad_scan_of_a_batch_spoils_no_other(world: World, monkeypatch: pyte
     desk = world.house.part(scans.Desk)
     good, bad, code = world.resident(), world.resident(), world.code("clean_plate")
     requests = [
-        scans.read_request(world.house, resident_id=who.id, key="k", code=code) for who in (good, bad)
+        scans.read_request(world.house, who=who.id, key="k", code=code) for who in (good, bad)
     ]
     insert = scans.INSERT_ACTIONS
 

@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, request
 from flask_openapi import APIBlueprint
 from flask_openapi.models import MediaType, Response as DocumentedResponse, Schema
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 
 from tanpuhui.errors import InvalidField, InvalidInput, TooLarge, UnsupportedMedia
 from tanpuhui.i18n import N_
-from tanpuhui.web.auth import machine
+from tanpuhui.web.auth import bearer, machine
 from tanpuhui.web.problems import answer
 
 MAX_BODY = 64 * 1024
@@ -170,8 +170,13 @@ READING = problem_responses(400, 401, 403, 404, 422, 429, 503)
 WRITING = problem_responses(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)
 
 
-def api_blueprint(name: str, import_name: str, *, public: bool = False) -> APIBlueprint:
-    """A blueprint under ``/api/v1`` whose callers show a bearer token (unless `public`)."""
+def api_blueprint(
+    name: str, import_name: str, *, public: bool = False, proving_themselves: tuple[str, ...] = ()
+) -> APIBlueprint:
+    """A blueprint under ``/api/v1`` whose callers show a bearer token (unless `public`).
+
+    Operations `proving_themselves` look the token up in a transaction of their own.
+    """
     blueprint = APIBlueprint(
         name,
         import_name,
@@ -180,9 +185,14 @@ def api_blueprint(name: str, import_name: str, *, public: bool = False) -> APIBl
     )
     if not public:
 
+        later = {f"{name}.{operation}" for operation in proving_themselves}
+
         @blueprint.before_request
         def _who() -> None:
-            machine()
+            if request.endpoint in later:
+                bearer()
+            else:
+                machine()
 
     return blueprint
 

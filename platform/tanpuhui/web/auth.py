@@ -67,12 +67,17 @@ def staff() -> Principal:
 def machine() -> Principal:
     """The principal of the request's bearer token. Raises NotAuthenticated."""
     if "_machine" not in g:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not 20 <= len(token) <= 100 or not token.isascii():
-            raise NotAuthenticated
-        g.setdefault("_machine", house().part(Doorkeeper).identify_machine(token))
+        g.setdefault("_machine", house().part(Doorkeeper).identify_machine(bearer()))
     found: Principal = g.get("_machine")
     return found
+
+
+def bearer() -> str:
+    """The request's bearer token, unproven. Raises NotAuthenticated if there is none that could be ours."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not 20 <= len(token) <= 100 or not token.isascii():
+        raise NotAuthenticated
+    return token
 
 
 def resident_required(view: View) -> View:
@@ -95,7 +100,7 @@ def staff_required(*roles: Role) -> Callable[[View], View]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             found = colleague()
             if found is None:
-                return redirect(url_for("pages.staff_login", next=_here()))
+                return redirect(url_for("staff.login", next=_here()))
             with house().db.reading_session() as session:
                 require(session, found, roles or tuple(Role))
             return view(*args, **kwargs)

@@ -1,21 +1,27 @@
-"""The pages of the floor: home, log-in, joining, profile, privacy; and staff's log-in and invitations."""
+"""The residents' pages of the floor: home, log-in, joining, profile, leaving, privacy."""
 
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, session as form_session, url_for
-from flask_babel import gettext
-from sqlmodel import Session, col, select
+from flask import (
+    Blueprint,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    session as form_session,
+    url_for,
+)
+from sqlmodel import col, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from tanpuhui import clock, divisions, login as logins, people, sessions, staff as staff_service
+from tanpuhui import clock, divisions, login as logins, people, sessions
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField, InvalidInput, NotFound, TanpuhuiError
 from tanpuhui.people import CONSENT_VERSION, Consent, Resident, consent_text
-from tanpuhui.staff import ROLE_NAMES, Organisation, Role, RoleGrant, Staff
 from tanpuhui.web import auth
-from tanpuhui.web.auth import house, resident, resident_required, safe_next, staff, staff_required
+from tanpuhui.web.auth import house, resident, resident_required, safe_next
 from tanpuhui.web.formatting import language
 from tanpuhui.web.forms import form_errors
 
@@ -30,30 +36,20 @@ _PROOF_GOOD_FOR = 30 * 60
 
 
 def here() -> str:
-    """The address of this page, for coming back after a change of language. A form's page is its GET."""
+    """The address of this page, for coming back after a change of language.
+
+    That of the nearest page above, for an address that only takes forms.
+    """
+    adapter, path = current_app.create_url_adapter(request), request.path
+    while adapter is not None and path != "/" and not adapter.test(path, method="GET"):
+        path = path.rpartition("/")[0] or "/"
     query = urlencode([(key, value) for key, value in request.args.items(multi=True) if key != "next"])
-    return f"{request.path}?{query}" if query else request.path
-
-
-def places() -> list[tuple[str, str, str, str]]:
-    """The menu of staff: (key, address, icon, text) of what their roles open."""
-    roles = auth.roles_here()
-    managers = {Role.ORGANISER, Role.OFFICER, Role.ADMIN}
-    menu = [
-        (managers, "sites", "console.sites", "place", gettext("点位")),
-        (managers, "campaigns", "console.campaigns", "flag", gettext("活动")),
-        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "bureau", "bureau.overview", "chart", gettext("统计")),
-        ({Role.OFFICER, Role.ADMIN}, "parked", "bureau.parked", "queue", gettext("待处理")),
-        ({Role.ADMIN}, "staff", "pages.staff_list", "people", gettext("人员")),
-    ]
-    return [
-        (key, url_for(endpoint), icon, text) for allowed, key, endpoint, icon, text in menu if allowed & roles
-    ]
+    return f"{path}?{query}" if query and path == request.path else path
 
 
 @blueprint.app_context_processor
 def _for_every_page() -> dict[str, Any]:
-    return {"here": here, "places": places}
+    return {"here": here}
 
 
 @blueprint.before_app_request
@@ -225,6 +221,23 @@ def profile() -> Answer:
         )
 
 
+@blueprint.route("/me/leave", methods=["GET", "POST"])
+@resident_required
+def leave() -> Answer:
+    """Say what leaving means; on the resident's word, close the account and delete what is personal."""
+    if request.method == "GET":
+        return render_template("leave.html")
+    people.leave(house(), resident().id)
+    form_session.clear()
+    return auth.log_out_browser(redirect(url_for("pages.left"), 303), "resident")
+
+
+@blueprint.get("/left")
+def left() -> Answer:
+    """The account is closed."""
+    return render_template("left.html")
+
+
 @blueprint.post("/me/sessions/end")
 @resident_required
 def end_session() -> Answer:
@@ -235,126 +248,3 @@ def end_session() -> Answer:
         raise NotFound from None
     sessions.end_session(house(), resident(), wanted)
     return redirect(url_for("pages.profile"), 303)
-
-
-# --- staff -------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/desk")
-@staff_required()
-def desk() -> Answer:
-    """Where a member of staff begins: the first place that their roles open."""
-    menu = places()
-    return redirect(menu[0][1] if menu else url_for("pages.home"))
-
-
-@blueprint.route("/staff/login", methods=["GET", "POST"])
-def staff_login() -> Answer:
-    """Log in with name and password."""
-    if request.method == "GET":
-        return render_template("staff/login.html", form={})
-    try:
-        member = staff_service.log_in(
-            house(), name=request.form.get("name", "")[:80], password=request.form.get("password", "")[:400]
-        )
-    except TanpuhuiError as error:
-        return render_template("staff/login.html", form=request.form, errors=form_errors(error)), error.status
-    return _begin(member)
-
-
-@blueprint.route("/staff/first/<token>", methods=["GET", "POST"])
-def staff_first(token: str) -> Answer:
-    """A one-time link: choose a name and a password."""
-    if not staff_service.invitation_stands(house(), token):
-        return render_template("staff/first.html", stands=False), 404
-    if request.method == "GET":
-        return render_template("staff/first.html", stands=True, form={})
-    try:
-        member = staff_service.accept(
-            house(), token, name=request.form.get("name", ""), password=request.form.get("password", "")
-        )
-    except InvalidField as error:
-        page = render_template("staff/first.html", stands=True, form=request.form, errors=form_errors(error))
-        return page, error.status
-    return _begin(member)
-
-
-def _begin(member: Staff) -> AnyResponse:
-    target = safe_next(request.args.get("next"), url_for("pages.desk"))
-    token = sessions.new_session(house(), kind="staff", subject_id=member.id)
-    return auth.log_in_browser(redirect(target, 303), token, "staff")
-
-
-@blueprint.post("/staff/logout")
-def staff_log_out() -> Answer:
-    """End the staff session of this browser."""
-    return auth.log_out_browser(redirect(url_for("pages.staff_login"), 303), "staff")
-
-
-@blueprint.get("/console/staff")
-@staff_required(Role.ADMIN)
-def staff_list() -> Answer:
-    """Who works here, with which roles; and the form that invites somebody."""
-    return _staff_page()
-
-
-@blueprint.post("/console/staff")
-@staff_required(Role.ADMIN)
-def invite() -> Answer:
-    """Make a one-time link for a role and a scope; it is shown once, on the answer itself."""
-    try:
-        token = staff_service.invite(house(), [_wanted_grant()], by=staff())
-    except TanpuhuiError as error:
-        return _staff_page(form_errors(error)), error.status
-    address = f"{house().settings.public_url}{url_for('pages.staff_first', token=token)}"
-    return _staff_page(invitation=address)
-
-
-def _wanted_grant() -> dict[str, Any]:
-    try:
-        role = Role(request.form.get("role", ""))
-        kind, _, scope = request.form.get("scope", "").partition(":")
-        if kind == "organisation":
-            return staff_service.grant(role, organisation_id=UUID(scope))
-    except ValueError:
-        raise NotFound from None
-    return staff_service.grant(role, division_code=scope)
-
-
-def _staff_page(errors: dict[str, str] | None = None, invitation: str = "") -> str:
-    with house().db.reading_session() as session:
-        names = {division.code: division.name for division in session.exec(select(Division)).all()}
-        organisations = session.exec(select(Organisation).order_by(Organisation.name)).all()
-        tenants = {organisation.id: organisation.name for organisation in organisations}
-        district = house().settings.district_code
-        streets = _options(divisions.children(session, district))
-        return render_template(
-            "staff/staff.html",
-            form=request.form,
-            errors=errors,
-            invitation=invitation,
-            members=_members(session, names, tenants),
-            organisations=organisations,
-            roles=[(role.value, gettext(name)) for role, name in ROLE_NAMES.items()],
-            scopes=[
-                (
-                    gettext("区、街道、镇"),
-                    [(f"division:{code}", name) for code, name in [(district, names[district]), *streets]],
-                ),
-                (gettext("单位"), [(f"organisation:{key}", name) for key, name in tenants.items()]),
-            ],
-        )
-
-
-def _members(session: Session, names: dict[str, str], tenants: dict[UUID, str]) -> list[dict[str, Any]]:
-    """Staff with their grants as people read them, by name."""
-    grants: dict[UUID, list[str]] = {}
-    for given in session.exec(select(RoleGrant)).all():
-        scope = (
-            tenants.get(given.organisation_id, "")
-            if given.organisation_id
-            else names.get(given.division_code or "", "")
-        )
-        grants.setdefault(given.staff_id, []).append(f"{gettext(ROLE_NAMES[given.role])} · {scope}")
-    members = session.exec(select(Staff).where(col(Staff.active).is_(True)).order_by(Staff.name)).all()
-    return [{"name": member.name, "grants": grants.get(member.id, [])} for member in members]
