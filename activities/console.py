@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import campaigns as campaign_service, codes, review, sites as site_service
+from activities import campaigns as campaign_service, choices, codes, records, review, sites as site_service
 from activities.catalogue import ActionKind
 from activities.codes import Code
 from activities.sites import MANAGERS, SITE_KIND_NAMES, Site, SiteIn, SiteStatus
 from tanpuhui import clock, signing
-from tanpuhui.divisions import Division, DivisionLevel, street_of
+from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
 from tanpuhui.i18n import N_
-from tanpuhui.staff import Organisation, covers, grants_of
+from tanpuhui.staff import Organisation
 from tanpuhui.web.api import invalid
 from tanpuhui.web.auth import house, staff, staff_required
 from tanpuhui.web.formatting import name_of
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 blueprint = Blueprint("console", __name__, template_folder="templates")
 
 Answer = str | AnyResponse | tuple[str, int]
-Groups = list[tuple[str, list[tuple[str, str]]]]
 
 
 @blueprint.get("/console")
@@ -71,8 +70,9 @@ def new_site() -> Answer:
             form=request.form,
             errors=errors,
             site_kinds=[(kind.value, gettext(name)) for kind, name in SITE_KIND_NAMES.items()],
-            communities=_communities(session),
-            organisations=_organisations(session),
+            communities=choices.communities(session, staff()),
+            organisations=choices.organisations(session, staff()),
+            only_for_organisations=choices.only_for_organisations(session, staff()),
             kinds=[(kind.code, name_of(kind), "") for kind in kinds],
         )
     return page, 422 if errors else 200
@@ -93,7 +93,8 @@ def site(site_id: UUID) -> Answer:
     return _site_page(site_id)
 
 
-def _site_page(site_id: UUID, error: InvalidField | None = None) -> Answer:
+def _site_page(site_id: UUID, error: InvalidField | None = None, form_of: str = "") -> Answer:
+    """The page of a site; `form_of` names the form on it that `error` belongs to."""
     with house().db.reading_session() as session:
         found = site_service.get_site(session, staff(), site_id)
         page = render_template(
@@ -101,11 +102,12 @@ def _site_page(site_id: UUID, error: InvalidField | None = None) -> Answer:
             site=found,
             site_kinds=SITE_KIND_NAMES,
             division=_names(session, [found.division_code]).get(found.division_code, ""),
+            organisation=session.get(Organisation, found.organisation_id) if found.organisation_id else None,
             kinds=site_service.kinds_of(session, site_id),
             codes=[_shown(code) for code in codes.codes_of(session, site_id)],
             actions=review.recent_actions(session, staff(), site_id=site_id),
             form=request.form,
-            errors=form_errors(error) if error else {},
+            errors={form_of: form_errors(error)} if error else {},
         )
     return (page, error.status) if error else page
 
@@ -123,7 +125,10 @@ def set_status(site_id: UUID) -> Answer:
         status = SiteStatus(request.form.get("status", ""))
     except ValueError:
         raise NotFound from None
-    site_service.set_status(house(), staff(), site_id, status, request.form.get("reason", ""))
+    try:
+        site_service.set_status(house(), staff(), site_id, status, request.form.get("reason", ""))
+    except InvalidField as error:
+        return _site_page(site_id, error, "status")
     return redirect(url_for("console.site", site_id=site_id), 303)
 
 
@@ -138,7 +143,7 @@ def issue(site_id: UUID) -> Answer:
         times = {name: _moment(name) for name in ("valid_from", "valid_until") if request.form.get(name)}
         codes.issue_code(house(), staff(), site_id, **times)
     except InvalidField as error:
-        return _site_page(site_id, error)
+        return _site_page(site_id, error, "staffed")
     return redirect(url_for("console.site", site_id=site_id), 303)
 
 
@@ -146,7 +151,14 @@ def issue(site_id: UUID) -> Answer:
 @staff_required(*MANAGERS)
 def reissue(code_id: int) -> Answer:
     """Withdraw a code and issue a new one for the same site."""
-    withdrawn = codes.revoke_code(house(), staff(), code_id, request.form.get("reason", ""))
+    try:
+        withdrawn = codes.revoke_code(house(), staff(), code_id, request.form.get("reason", ""))
+    except InvalidField as error:
+        with house().db.reading_session() as session:
+            code = session.get(Code, code_id)
+        if code is None:
+            raise NotFound from None
+        return _site_page(code.site_id, error, f"code-{code_id}")
     codes.issue_code(house(), staff(), withdrawn.site_id)
     return redirect(url_for("console.site", site_id=withdrawn.site_id), 303)
 
@@ -193,15 +205,20 @@ def _poster(found: Site, kinds: Sequence[ActionKind], code_id: int) -> "Poster":
 @staff_required(*MANAGERS)
 def void(action_id: UUID) -> Answer:
     """Take a record back, with a reason that the resident reads."""
-    if request.method == "GET":
-        return render_template("activities/void.html", form={})
-    try:
-        review.void_action(house(), staff(), action_id, request.form.get("reason", ""))
-    except TanpuhuiError as error:
-        field = "reason" if isinstance(error, InvalidField) else ""
-        page = render_template("activities/void.html", form=request.form, errors=form_errors(error, field))
-        return page, error.status
-    return redirect(url_for("console.sites"), 303)
+    with house().db.reading_session() as session:
+        action, voided, where = records.managed_action(session, staff(), action_id)
+    errors: dict[str, str] = {}
+    status = 200
+    if request.method == "POST":
+        try:
+            review.void_action(house(), staff(), action_id, request.form.get("reason", ""))
+            return redirect(url_for("console.site", site_id=where.id), 303)
+        except TanpuhuiError as error:
+            errors, status = form_errors(error), error.status
+    page = render_template(
+        "activities/void.html", action=action, voided=voided, site=where, form=request.form, errors=errors
+    )
+    return page, status
 
 
 # --- campaigns ---------------------------------------------------------------------------------------------
@@ -211,14 +228,22 @@ def void(action_id: UUID) -> Answer:
 @staff_required(*MANAGERS)
 def campaigns() -> Answer:
     """The campaigns of one's scope."""
+    return _campaigns_page()
+
+
+def _campaigns_page(error: InvalidField | None = None, campaign_id: UUID | None = None) -> Answer:
+    """The campaigns; with what is wrong with the form that cancels one of them."""
     with house().db.reading_session() as session:
         found = campaign_service.list_campaigns(session, staff())
-        return render_template(
+        page = render_template(
             "activities/campaigns.html",
             campaigns=found,
             divisions=_names(session, [campaign.division_code for campaign in found]),
             now=clock.now(),
+            may_launch=bool(choices.scopes(session, staff())),
+            errors={campaign_id: form_errors(error)} if error else {},
         )
+    return (page, error.status) if error else page
 
 
 @blueprint.route("/console/campaigns/new", methods=["GET", "POST"])
@@ -237,7 +262,7 @@ def new_campaign() -> Answer:
             "activities/campaign_new.html",
             form=request.form,
             errors=errors,
-            scopes=_scopes(session),
+            scopes=choices.scopes(session, staff()),
             sites=[(str(site.id), site.name, "") for site in site_service.list_sites(session, staff())],
         )
     return page, 422 if errors else 200
@@ -258,11 +283,14 @@ def _campaign_in() -> campaign_service.CampaignIn:
 @staff_required(*MANAGERS)
 def cancel(campaign_id: UUID) -> Answer:
     """End a campaign early."""
-    campaign_service.cancel_campaign(house(), staff(), campaign_id, request.form.get("reason", ""))
+    try:
+        campaign_service.cancel_campaign(house(), staff(), campaign_id, request.form.get("reason", ""))
+    except InvalidField as error:
+        return _campaigns_page(error, campaign_id)
     return redirect(url_for("console.campaigns"), 303)
 
 
-# --- what a form offers ------------------------------------------------------------------------------------
+# --- small things ------------------------------------------------------------------------------------------
 
 
 def _moment(name: str) -> datetime:
@@ -279,50 +307,3 @@ def _moment(name: str) -> datetime:
 def _names(session: Session, wanted: Sequence[str]) -> dict[str, str]:
     found = session.exec(select(Division).where(col(Division.code).in_(set(wanted)))).all()
     return {division.code: division.name for division in found}
-
-
-def _grants(session: Session) -> list[tuple[str, Any]]:
-    """The scopes one may manage, as (prefix of division codes, grant)."""
-    scopes = []
-    for given in grants_of(session, staff()):
-        if given.role in MANAGERS:
-            organisation = session.get(Organisation, given.organisation_id) if given.organisation_id else None
-            scopes.append((organisation.division_code if organisation else given.division_code or "-", given))
-    return scopes
-
-
-def _communities(session: Session) -> Groups:
-    """The communities one may register sites in, by 街镇."""
-    prefixes = tuple({prefix for prefix, _ in _grants(session)})
-    divisions = session.exec(select(Division).order_by(Division.code)).all()
-    names = {division.code: division.name for division in divisions}
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for division in divisions:
-        if division.level is DivisionLevel.COMMUNITY and division.code.startswith(prefixes):
-            groups.setdefault(names[street_of(division.code)], []).append((division.code, division.name))
-    return list(groups.items())
-
-
-def _organisations(session: Session) -> list[tuple[str, str]]:
-    """The organisations that a site of one's scope may belong to."""
-    grants = [given for _, given in _grants(session)]
-    found = session.exec(select(Organisation).order_by(Organisation.name)).all()
-    return [
-        (str(organisation.id), organisation.name)
-        for organisation in found
-        if any(
-            covers(given, division_code=organisation.division_code, organisation_id=organisation.id)
-            for given in grants
-        )
-    ]
-
-
-def _scopes(session: Session) -> Groups:
-    """The divisions a campaign may be for: those one has a grant for, and the 街镇 below."""
-    prefixes = tuple({given.division_code for _, given in _grants(session) if given.division_code})
-    upper = session.exec(
-        select(Division).where(Division.level != DivisionLevel.COMMUNITY).order_by(Division.code)
-    ).all()
-    return [
-        ("", [(division.code, division.name) for division in upper if division.code.startswith(prefixes)])
-    ]

@@ -17,7 +17,9 @@ def _rows(sql: str, what: str) -> Invariant:
 
 
 def _events_of(event_type: str) -> str:
-    return f"(SELECT subject_id, count(*) AS n FROM event_log WHERE type = '{event_type}' GROUP BY subject_id)"
+    return (
+        f"(SELECT subject_id, count(*) AS n FROM event_log WHERE type = '{event_type}' GROUP BY subject_id)"
+    )
 
 
 INVARIANTS = (

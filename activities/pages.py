@@ -4,13 +4,11 @@ import json
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
 from flask import Blueprint, g, redirect, render_template, request, url_for
-from sqlmodel import Session, col, select
+from sqlmodel import select
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import codes, review
-from activities.actions import READ_DAYS, Action, ActionVoid
+from activities import codes, records, review
 from activities.catalogue import ActionKind, EvidenceTier
 from activities.known import Knowledge, Known
 from activities.quantify.factors import POLLUTANTS, Confidence, FactorVersion, all_versions, valid_on
@@ -87,32 +85,10 @@ def kind_icon(code: str) -> str:
 
 
 @blueprint.app_template_global()
-def own_totals() -> dict[str, int]:
-    """The logged-in resident's standing records: today's number and grams, this month's grams.
-
-    What the city credits is apart, and never added to the district's.
-    """
-    today = clock.today()
-    standing: Any = (
-        sa.select(
-            col(Action.day).label("day"),
-            col(Action.city_credited).label("city"),
-            sa.func.count().label("actions"),
-            sa.func.sum(col(Action.co2e_mg)).label("co2e_mg"),
-        )
-        .where(col(Action.resident_id) == resident().id, col(Action.day) >= today.replace(day=1))
-        .where(~sa.exists().where(col(ActionVoid.action_id) == col(Action.id)))
-        .group_by(col(Action.day), col(Action.city_credited))
-    )
+def own_totals() -> records.Totals:
+    """The logged-in resident's standing records of today and of this month."""
     with house().db.reading() as connection:
-        rows = connection.execute(standing).all()
-    own = [row for row in rows if not row.city]
-    return {
-        "today_actions": sum(row.actions for row in rows if row.day == today),
-        "today_co2e_mg": sum(int(row.co2e_mg) for row in own if row.day == today),
-        "month_co2e_mg": sum(int(row.co2e_mg) for row in own),
-        "city_co2e_mg": sum(int(row.co2e_mg) for row in rows if row.city),
-    }
+        return records.own_totals(connection, resident().id, clock.today())
 
 
 # --- the scan ----------------------------------------------------------------------------------------------
@@ -231,17 +207,8 @@ def result(action_id: UUID) -> Answer:
             factor=session.get_one(FactorVersion, action.factor_version),
             pollutants=[(name, ug) for name, ug in amounts.items() if ug is not None],
             unknown=[name for name, ug in amounts.items() if ug is None],
-            left_today=_left_today(session, action, kind),
+            left_today=records.left_today(session.connection(), action, kind, clock.today()),
         )
-
-
-def _left_today(session: Session, action: Action, kind: ActionKind) -> int | None:
-    """How many more records of the kind today allows; None when the action is of another day."""
-    if action.day != clock.today():
-        return None
-    rows = READ_DAYS.run(session.connection(), residents=[action.resident_id], days=[action.day.isoformat()])
-    done = len([row for row in rows if row.kind == kind.code and not row.voided])
-    return max(0, kind.records_per_day - done)
 
 
 # --- factors -----------------------------------------------------------------------------------------------

@@ -46,9 +46,7 @@ def void_action(house: House, principal: Principal, action_id: UUID, reason: str
             if session.exec(select(ActionVoid.action_id).where(ActionVoid.action_id == action_id)).first():
                 raise AlreadyVoided
             now = clock.now()
-            session.add(
-                ActionVoid(action_id=action_id, voided_at=now, voided_by=principal.id, reason=reason)
-            )
+            session.add(ActionVoid(action_id=action_id, voided_at=now, voided_by=principal.id, reason=reason))
             audit.note(
                 session,
                 actor_kind=principal.kind,

@@ -46,6 +46,7 @@ from tanpuhui.errors import (
     ResidentInactive,
     SiteClosed,
     TanpuhuiError,
+    Unavailable,
     UnknownKind,
 )
 from tanpuhui.idempotency import Answer
@@ -120,6 +121,8 @@ class Desk:
     def _record_batch(self, requests: list[ScanRequest]) -> Sequence[Answer | BaseException]:
         try:
             return self._house.db.run(lambda connection: self._transact(connection, requests))
+        except Unavailable as error:
+            return [error] * len(requests)  # asking for each in turn would only wait for the same outage
         except Exception as error:
             if len(requests) == 1:
                 return [error]

@@ -44,6 +44,20 @@ class Deployment:
             command, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
         )
 
+    def settle(self) -> None:
+        """Do the housekeeping that writing the residents has left, so that it does not fall into a round."""
+        housekeeping = (
+            ("VACUUM (ANALYZE)", "CHECKPOINT") if self.server else ("PRAGMA wal_checkpoint(TRUNCATE)",)
+        )
+        with self.house.db.engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            if self.server:
+                raw.autocommit = True
+            for statement in housekeeping:
+                raw.execute(statement)
+            connection.invalidate()
+
     @contextmanager
     def worker(self) -> Iterator[Callable[[], float]]:
         """`tanpuhui worker` beside the web processes, once it leads; yields its CPU clock."""

@@ -98,6 +98,7 @@ class Scans:
         """One round of load from a client process."""
         crowd = self.deployment.crowd
         requests = crowd.scans(_residents_for(seconds, self.last_rate), self.codes)
+        self.deployment.settle()
         with _lag(self.deployment, watch=self.watch_lag) as lag:
             made = _drive(self.deployment, requests, self.connections, seconds)
         crowd.give_back(made.done + made.failed.get("unanswered", 0))
@@ -185,6 +186,7 @@ class Pgbench:
         count = 2 * _residents_for(seconds, self.last_rate)  # its clients do not all come equally often
         count += count % STRIDE == 0
         first = self.deployment.crowd.gather_numbered(count)
+        self.deployment.settle()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with _spent(self.deployment) as spent:
             seen = run_pgbench(

@@ -24,8 +24,7 @@ _UNBALANCED = (
     "WHERE a.balance <> COALESCE(m.moved, 0)"
 )
 _NO_ACCOUNT = (
-    f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path "
-    "WHERE a.path IS NULL"
+    f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path WHERE a.path IS NULL"
 )
 _EVENTS = Statement(
     "SELECT position, type, payload FROM event_log WHERE position > :position "

@@ -72,7 +72,14 @@ def serve(port: int | None) -> None:
     app = create_app(house)
     worker = Worker(house)
     server: Any = waitress.create_server(
-        app, host=settings.host, port=settings.port, threads=settings.threads, ident=None, channel_timeout=60
+        app,
+        host=settings.host,
+        port=settings.port,
+        threads=settings.threads,
+        ident=None,
+        channel_timeout=60,
+        connection_limit=800,  # phones keep their connection; poll, because select ends at 1024 descriptors
+        asyncore_use_poll=True,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)

@@ -43,9 +43,7 @@ class Settings(BaseSettings):
     sms_gateway_url: str = Field(
         "", description="HTTP gateway for one-time codes; empty: codes are printed on the console."
     )
-    sms_gateway_token: SecretStr = Field(
-        SecretStr(""), description="Bearer token sent to the SMS gateway."
-    )
+    sms_gateway_token: SecretStr = Field(SecretStr(""), description="Bearer token sent to the SMS gateway.")
     district_code: str = Field("310106", description="Statistical code of the district.")
     late_hours: int = Field(
         72, ge=0, le=720, description="How far back a late or offline record may lie, in hours."

@@ -49,6 +49,10 @@ def enum_type(enum: type[EnumClass]) -> sa.Enum:
     )
 
 
+#: Nobody waits for ever: neither for a lock, nor for a process that froze in the middle of a transaction.
+_POSTGRES_OPTIONS = "-c timezone=UTC -c lock_timeout=8s -c idle_in_transaction_session_timeout=30s"
+
+
 class Database:
     """An engine and the rule for its transactions: writers of SQLite take turns inside the process."""
 
@@ -72,7 +76,7 @@ class Database:
                 max_overflow=24,
                 pool_timeout=10,
                 hide_parameters=True,
-                connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=8s"},
+                connect_args={"connect_timeout": 5, "options": _POSTGRES_OPTIONS},
             )
             sa.event.listen(self.engine, "checkout", _refuse_dead_connection)
         self.reader = self.engine.execution_options(tanpuhui_reader=True)
@@ -204,8 +208,12 @@ def _refuse_dead_connection(raw: Any, _record: Any, _proxy: Any) -> None:
 
     Costs no round trip, which asking the server would.
     """
-    if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
-        raise sa.exc.DisconnectionError
+    if not raw.closed:
+        poller = select.poll()
+        poller.register(raw.fileno(), select.POLLIN)
+        if not poller.poll(0):
+            return
+    raise sa.exc.DisconnectionError
 
 
 # --- batches of rows ---------------------------------------------------------------------------------------

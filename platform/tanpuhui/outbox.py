@@ -309,7 +309,9 @@ def _shift_after_restore(connection: Connection) -> None:
     it takes the owner of the table.
     """
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(31010602)"))
-    found = connection.execute(_BEYOND_NOW).one()  # one statement: one snapshot, so no live event is beyond it
+    found = connection.execute(
+        _BEYOND_NOW
+    ).one()  # one statement: one snapshot, so no live event is beyond it
     if found.last_old is None:
         return
     shift = {"by": found.newest + 1, "last": found.last_old}

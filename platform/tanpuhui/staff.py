@@ -350,7 +350,9 @@ def grants_of(session: Session, principal: Principal) -> Sequence[RoleGrant]:
     """The grants that `principal` acts with: none for residents, those of one role for a role's API token."""
     if principal.kind != "staff":
         return ()
-    query = select(RoleGrant).join(Staff).where(RoleGrant.staff_id == principal.id, col(Staff.active).is_(True))
+    query = (
+        select(RoleGrant).join(Staff).where(RoleGrant.staff_id == principal.id, col(Staff.active).is_(True))
+    )
     if principal.role:
         query = query.where(RoleGrant.role == Role(principal.role))
     return session.exec(query).all()

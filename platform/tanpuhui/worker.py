@@ -70,7 +70,7 @@ class Worker:
             self._thread.join(timeout=15)
 
     def run(self) -> None:
-        """Lead when possible, wait otherwise; never dies of an outage of the database."""
+        """Lead when possible, wait otherwise; never dies of an outage of the database, or of a mistake."""
         scheduler = BackgroundScheduler(timezone="UTC", logger=_Quiet())
         scheduler.add_job(
             self._run_jobs,
@@ -135,8 +135,10 @@ class Worker:
             return work()
         except (SQLAlchemyError, TanpuhuiError) as error:
             log.warning("worker_waits", reason=type(error).__name__)
-            self._stopping.wait(RENEW_EVERY)
-            return False
+        except Exception:  # a thread that ends would leave the embedded server without its relay, unseen
+            log.exception("worker_round_failed")
+        self._stopping.wait(RENEW_EVERY)
+        return False
 
 
 class _Quiet:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -181,12 +182,13 @@ class Load:
             phone.join()
 
     def wait_for(self, count: int, timeout: float = 30.0) -> None:
-        """Wait until `count` more scans are acknowledged."""
+        """Wait until `count` more scans are acknowledged, and a moment more, to be out of step with them."""
         target, deadline = len(self.acknowledged) + count, time.monotonic() + timeout
         while len(self.acknowledged) < target:
             assert time.monotonic() < deadline, f"no {count} more acknowledged; others: {self.others[-3:]}"
             assert any(phone.is_alive() for phone in self._phones), "the scans ran out"
             time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.06))
 
     def surprises(self) -> list[Answer]:
         """Answers that are neither a credit nor an honest "not now": 503, problem+json, with Retry-After."""

@@ -77,6 +77,7 @@ def test_an_immediate_stop_of_postgresql_loses_nothing(durable: tuple[Postgres, 
         assert deployment.audit() == []
         assert faults(world, load.acknowledged) == []
         assert deployment.unexpected() == []
+        assert all(worker.running for worker in deployment.workers)
     world.house.db.dispose()
 
 
@@ -124,6 +125,7 @@ def test_cut_connections_lose_nothing(durable: tuple[Postgres, str], tmp_path: P
         assert deployment.audit() == []
         assert faults(world, load.acknowledged) == []
         assert deployment.unexpected() == []
+        assert all(worker.running for worker in deployment.workers)
     world.house.db.dispose()
 
 

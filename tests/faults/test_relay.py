@@ -1,5 +1,6 @@
 """The relay with two readers, with a dead leader, and with an event that nobody can handle."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from tanpuhui.events import Event
 from tanpuhui.outbox import Relay
 from tanpuhui.rooms import House, Room
 from tanpuhui.subscribers import Later
+from tanpuhui.worker import Worker
 from tests.faults.ledgers import faults
 from tests.faults.load import KINDS, Load, crowd, scans_of
 from tests.faults.servers import Deployment
@@ -200,3 +202,30 @@ def test_a_relay_that_drops_what_fails_is_found_out(world: World, monkeypatch: p
     assert made[2] not in poison.heard
     assert poison.tries < outbox.MAX_ATTEMPTS
     house.db.dispose()
+
+
+def test_a_mistake_in_a_round_does_not_end_the_worker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.scan(world.resident(), world.code("own_cup"))
+    right, rounds = world.house.relay.run_once, itertools.count()
+
+    def run_once() -> int:
+        if next(rounds) == 0:
+            raise KeyError("a mistake")
+        return right()
+
+    monkeypatch.setattr(world.house.relay, "run_once", run_once)
+    worker = Worker(world.house)
+    worker.start()
+    try:
+        deadline = time.monotonic() + 20
+        while _lag(world) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        worker.stop()
+    assert next(rounds) > 1
+    assert _lag(world) == 0
+
+
+def _lag(world: World) -> float:
+    with world.house.db.reading() as connection:
+        return outbox.lag_seconds(connection, world.house.later)

@@ -20,7 +20,7 @@ from tanpuhui import idempotency, outbox
 from tanpuhui.subscribers import Later
 
 #: How long the mistakes leave their gap open, in seconds.
-GAP = 0.05
+GAP = 0.1
 
 
 def forgetful() -> None:

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -37,13 +38,15 @@ class Place:
     world: World
     codes: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str | None] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def sent(
-        self, language: str, token: str = "resident", key: str | None = "key", **more: Any
+        self, language: str, token: str = "resident", key: str | None = "fresh", **more: Any
     ) -> TestResponse:
         """What is answered to a scan."""
         headers = {"Accept-Language": language} if language else {}
-        headers |= {"Idempotency-Key": key} if key is not None else {}
+        if key is not None:
+            headers["Idempotency-Key"] = f"key-{next(self.numbers)}" if key == "fresh" else key
         return self.world.call("POST", "/scans", self.tokens[token], headers=headers, **more)
 
 
@@ -232,6 +235,15 @@ def test_the_same_codes_are_good_when_nothing_is_wrong(place: Place) -> None:
             body["occurred_at"] = (clock.now() - timedelta(minutes=5)).isoformat()
             answer = place.world.post_scan(token, body, key=f"good-{number}")
         assert answer.status_code == 201, answer.get_json()
+
+
+def test_a_code_issued_just_now_credits_nothing_of_before(place: Place) -> None:
+    """A phone's clock may be slow by a minute or two, not by an hour."""
+    world = place.world
+    body = {"code": world.code("clean_plate"), "occurred_at": (clock.now() - timedelta(hours=1)).isoformat()}
+    before = contents(world.house)
+    assert_problem(place.sent("", json=body), place.sent("en", json=body), 422, "before_code")
+    assert written(before, contents(world.house)) == {}
 
 
 # --- bodies that are no request at all ---------------------------------------------------------------------

@@ -29,7 +29,12 @@ def time() -> Iterator[time_machine.Traveller]:
 
 def campaign_in(*site_ids: UUID, hours: int = 2, **changed: Any) -> CampaignIn:
     now = clock.now()
-    wanted = {"title": "六五环境日", "division_code": DISTRICT, "starts_at": now, "ends_at": now + timedelta(hours=hours)}
+    wanted = {
+        "title": "六五环境日",
+        "division_code": DISTRICT,
+        "starts_at": now,
+        "ends_at": now + timedelta(hours=hours),
+    }
     return CampaignIn.model_validate({**wanted, "site_ids": list(site_ids), **changed})
 
 
@@ -47,7 +52,9 @@ def test_a_cancelled_campaign_counts_nothing_from_then_on(world: World, time: An
     code = world.code_at(site)
     campaign = launch(world, site.id)
     second = World(build_house(world.house.settings))
-    assert second.scan(world.resident(), code, key="a", quantity="1")["action"]["campaign_id"] == str(campaign.id)
+    assert second.scan(world.resident(), code, key="a", quantity="1")["action"]["campaign_id"] == str(
+        campaign.id
+    )
     time.shift(timedelta(minutes=30))
     campaigns.cancel_campaign(world.house, world.organiser, campaign.id, "台风")
     cancelled_at = clock.now()
@@ -68,7 +75,9 @@ def test_of_several_open_campaigns_the_one_that_began_last_has_the_scan(world: W
     long = launch(world, site.id, hours=48)
     time.shift(timedelta(hours=1))
     short = launch(world, site.id, hours=1)
-    future = launch(world, site.id, starts_at=clock.now() + timedelta(hours=6), ends_at=clock.now() + timedelta(hours=7))
+    future = launch(
+        world, site.id, starts_at=clock.now() + timedelta(hours=6), ends_at=clock.now() + timedelta(hours=7)
+    )
     assert campaign_of(world, code) == short.id
     time.shift(timedelta(hours=1))
     assert campaign_of(world, code) == long.id
@@ -83,16 +92,23 @@ def test_a_campaign_takes_sites_of_ones_own_scope(world: World) -> None:
     with pytest.raises(NotAllowed):
         campaigns.create_campaign(world.house, street, campaign_in(here.id, there.id, division_code=STREET))
     with pytest.raises(NotFound):
-        campaigns.create_campaign(world.house, street, campaign_in(here.id, ids.new_id(), division_code=STREET))
+        campaigns.create_campaign(
+            world.house, street, campaign_in(here.id, ids.new_id(), division_code=STREET)
+        )
     now = clock.now()
     with pytest.raises(InvalidField):
-        campaigns.create_campaign(world.house, street, campaign_in(here.id, division_code=STREET, ends_at=now))
+        campaigns.create_campaign(
+            world.house, street, campaign_in(here.id, division_code=STREET, ends_at=now)
+        )
     assert written(before, contents(world.house)) == {}
     mine = campaigns.create_campaign(world.house, street, campaign_in(here.id, here.id, division_code=STREET))
     wide = launch(world, here.id, there.id)
     with world.house.db.reading_session() as session:
         assert [found.id for found in campaigns.list_campaigns(session, street)] == [mine.id]
-        assert {found.id for found in campaigns.list_campaigns(session, world.organiser)} == {mine.id, wide.id}
+        assert {found.id for found in campaigns.list_campaigns(session, world.organiser)} == {
+            mine.id,
+            wide.id,
+        }
         assert {found.id for found in campaigns.sites_of(session, wide.id)} == {here.id, there.id}
         assert campaigns.list_campaigns(session, world.colleague(Role.HELPER)) == []
     with pytest.raises(NotAllowed):
@@ -103,7 +119,13 @@ def test_a_campaign_takes_sites_of_ones_own_scope(world: World) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"title": "x"}, {"title": "题" * 61}, {"starts_at": "2027-06-05T10:00:00"}, {"site_ids": []}, {"budget": 5}],
+    [
+        {"title": "x"},
+        {"title": "题" * 61},
+        {"starts_at": "2027-06-05T10:00:00"},
+        {"site_ids": []},
+        {"budget": 5},
+    ],
 )
 def test_a_campaign_out_of_shape_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -62,7 +62,10 @@ def test_figures_add_up_and_voids_take_back(world: World) -> None:
     world.house.relay.drain()
     nothing = (OTHER_COMMUNITY, "recycle_glass", 0, 0, 0, 0, 0, 0, 0, str(campaign.id))
     assert sorted(map(str, rows(world.house, sums))) == sorted(map(str, [*bikes, mine, nothing]))
-    assert sum(int(str(row[2])) for row in rows(world.house, "resident_id, kind, actions", "daily_participant")) == 3
+    assert (
+        sum(int(str(row[2])) for row in rows(world.house, "resident_id, kind, actions", "daily_participant"))
+        == 3
+    )
     assert world.breaches() == []
     assert rebuild(world.house, check=True) == []
 
@@ -89,7 +92,9 @@ def test_an_emptied_house_is_rebuilt_equal(world: World) -> None:
     with world.house.db.transaction() as connection:
         for table in ("daily_figure", "daily_participant"):
             connection.execute(sa.text(f"DELETE FROM {table}"))
-    assert len(rebuild(world.house, check=True)) == 1 + 2  # one figure, two participants (the third was voided)
+    assert (
+        len(rebuild(world.house, check=True)) == 1 + 2
+    )  # one figure, two participants (the third was voided)
     rebuild(world.house)
     assert rows(world.house, "kind, actions, co2e_mg, points") == before
     assert rebuild(world.house, check=True) == []
@@ -167,7 +172,9 @@ def test_two_relays_folding_at_once_lose_nothing(world: World) -> None:
             world.scan(resident, code)
 
     def fold(relay: Relay) -> None:
-        while not rows(world.house, "sum(actions)") or (rows(world.house, "sum(actions)")[0][0] or 0) < len(residents):
+        while not rows(world.house, "sum(actions)") or (rows(world.house, "sum(actions)")[0][0] or 0) < len(
+            residents
+        ):
             relay.run_once()
 
     results = at_once([scan_all, lambda: fold(relays[0]), lambda: fold(relays[1])], timeout=40)
@@ -192,4 +199,6 @@ def test_two_folds_of_one_figure_at_once_both_count(house: House) -> None:
 
 def _one(event: Counted) -> Contribution:
     measures = {"actions": 1, "co2e_mg": 5}
-    return Contribution(date(2026, 6, 5), COMMUNITY, "walk", "site_code", "", False, measures, event.subject_id, 1)
+    return Contribution(
+        date(2026, 6, 5), COMMUNITY, "walk", "site_code", "", False, measures, event.subject_id, 1
+    )

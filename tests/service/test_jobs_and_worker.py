@@ -60,7 +60,7 @@ def test_each_slot_runs_once_whoever_ticks(houses: list[House]) -> None:
     ran: list[datetime] = []
     job = Job("tick", timedelta(hours=1), lambda _house, _connection, now: ran.append(now))
     moment = datetime(2027, 6, 7, 4, 10, tzinfo=UTC)
-    results = at_once([lambda h=h: run_due(h, job, moment) for h in houses * 4])  # type: ignore[misc]
+    results = at_once([lambda h=h: run_due(h, job, moment) for h in houses * 4])
     assert (sorted(results), ran) == ([False] * 7 + [True], [moment])
     assert not run_due(houses[0], job, moment + timedelta(minutes=49))
     assert run_due(houses[1], job, moment + timedelta(minutes=50))
@@ -88,7 +88,9 @@ def test_a_job_killed_half_way_frees_its_slot_and_leaves_nothing(house: House) -
 
 
 def test_the_slot_is_unique_in_the_database(house: House) -> None:
-    insert = sa.text("INSERT INTO job_run (job, slot, ran_at) VALUES ('j', '2027-01-01 00:00:00', '2027-01-01 00:00:00')")
+    insert = sa.text(
+        "INSERT INTO job_run (job, slot, ran_at) VALUES ('j', '2027-01-01 00:00:00', '2027-01-01 00:00:00')"
+    )
     with house.db.transaction() as connection:
         connection.execute(insert)
     with pytest.raises(sa.exc.IntegrityError), house.db.transaction() as connection:
@@ -150,7 +152,9 @@ def test_one_worker_leads_and_hands_over_when_it_stops(houses: list[House]) -> N
     assert contents(houses[0])["lease"] == {}  # the last one handed it back
 
 
-def test_a_second_worker_takes_over_when_the_first_is_dead(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_worker_takes_over_when_the_first_is_dead(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker, "LEASE_FOR", timedelta(seconds=1.5))
     monkeypatch.setattr(worker, "RENEW_EVERY", 0.2)
     dead = Worker(house)
@@ -189,9 +193,7 @@ def test_the_worker_relays_what_is_recorded(world: World) -> None:
         assert until(counted, 5)
 
 
-def test_the_worker_outlives_an_outage_of_the_database(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_worker_outlives_an_outage_of_the_database(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "RENEW_EVERY", 0.1)
     house = build_house(world.house.settings)
     healthy, refused = (house.db.transaction, house.db.reading), [0]
@@ -246,7 +248,7 @@ def test_workers_of_two_processes_count_every_event_once(world: World) -> None:
     code = world.code("clean_plate")
     residents = world.residents(20)
     with running(world.house, second):
-        results = at_once([lambda r=r: world.scan(r, code, key="k") for r in residents])  # type: ignore[misc]
+        results = at_once([lambda r=r: world.scan(r, code, key="k") for r in residents])
         assert set(codes(results)) == {"ok"}
     second.db.dispose()
     assert world.figure_differences() == []

@@ -36,7 +36,11 @@ def test_credits_of_a_batch_run_up_in_order(house: House) -> None:
     assert credit(house, earn("a", 10), earn("b", 5, other), earn("c", 7)) == [18, 5, 18]
     with house.db.reading() as connection:
         found = ledger.find(connection, ["a", "b", "c", "none"])
-        assert {reference: row.balance_after for reference, row in found.items()} == {"a": 11, "b": 5, "c": 18}
+        assert {reference: row.balance_after for reference, row in found.items()} == {
+            "a": 11,
+            "b": 5,
+            "c": 18,
+        }
         assert ledger.balance(connection, RESIDENT) == 18
         assert ledger.balance(connection, ids.new_id()) == 0
 
@@ -67,7 +71,7 @@ def test_points_are_not_spent_twice_at_once(house: House) -> None:
         with house.db.transaction() as connection:
             return ledger.take(connection, spend(reference, 10))
 
-    results = at_once([lambda n=n: take(f"s{n}") for n in range(4)])  # type: ignore[misc]
+    results = at_once([lambda n=n: take(f"s{n}") for n in range(4)])
     assert sorted(codes(results)) == ["insufficient_points"] * 3 + ["ok"]
 
 

@@ -77,8 +77,7 @@ def test_a_code_is_used_by_one_of_many_who_bring_it_at_once(house: House, sms: O
     second = build_house(house.settings)
     ask(house)
     calls: list[Callable[[], Any]] = [
-        lambda house=house: check_code(house, phone=PHONE, code=sms.code())  # type: ignore[misc]
-        for house in [house, second] * 4
+        lambda house=house: check_code(house, phone=PHONE, code=sms.code()) for house in [house, second] * 4
     ]
     results = at_once(calls)
     second.db.dispose()
@@ -116,7 +115,7 @@ def test_five_tries_are_five_also_at_once(house: House, sms: Outbox) -> None:
     second = build_house(house.settings)
     ask(house)
     bad = wrong(sms.code())
-    at_once([lambda h=h: check_code(h, phone=PHONE, code=bad) for h in [house, second] * 4])  # type: ignore[misc]
+    at_once([lambda h=h: check_code(h, phone=PHONE, code=bad) for h in [house, second] * 4])
     second.db.dispose()
     with pytest.raises(WrongLoginCode):
         check_code(house, phone=PHONE, code=sms.code())
@@ -174,11 +173,11 @@ def test_an_address_may_ask_for_so_many_codes(house: House, sms: Outbox, time: A
 def test_limits_are_exact_when_many_ask_at_once(house: House, sms: Outbox) -> None:
     second = build_house(house.settings)
     second.extras[SmsSender] = sms
-    results = at_once([lambda h=h: ask(h) for h in [house, second] * 5])  # type: ignore[misc]
+    results = at_once([lambda h=h: ask(h) for h in [house, second] * 5])
     assert sorted(codes(results)) == ["ok"] + ["too_many_codes"] * 9
     results = at_once(
         [
-            lambda n=n: ask([house, second][n % 2], phone=f"139{n:08d}", address="198.51.100.1")  # type: ignore[misc]
+            lambda n=n: ask([house, second][n % 2], phone=f"139{n:08d}", address="198.51.100.1")
             for n in range(36)
         ]
     )
@@ -265,7 +264,11 @@ def gateway(*answers: int | Exception) -> tuple[GatewaySender, list[httpx.Reques
         return httpx.Response(given)
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    return GatewaySender("https://sms.example/send", "secret", client=client, sleep=pauses.append), asked, pauses
+    return (
+        GatewaySender("https://sms.example/send", "secret", client=client, sleep=pauses.append),
+        asked,
+        pauses,
+    )
 
 
 def test_the_gateway_gets_the_message() -> None:
@@ -277,7 +280,9 @@ def test_the_gateway_gets_the_message() -> None:
     assert pauses == []
 
 
-@pytest.mark.parametrize("trouble", [500, 503, 429, httpx.ConnectError("no route"), httpx.ReadTimeout("slow")])
+@pytest.mark.parametrize(
+    "trouble", [500, 503, 429, httpx.ConnectError("no route"), httpx.ReadTimeout("slow")]
+)
 def test_trouble_at_the_gateway_is_tried_again(trouble: int | Exception) -> None:
     sender, asked, pauses = gateway(trouble, trouble, 202)
     sender.send("+8613812345678", "您好")

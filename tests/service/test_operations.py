@@ -20,7 +20,7 @@ from tanpuhui import clock
 from tanpuhui.logs import configure_logging
 from tanpuhui.outbox import EventFailure
 from tanpuhui.rooms import House, build_house
-from tanpuhui.web import create_app
+from tanpuhui.web import create_app, problems
 from tanpuhui.worker import Worker
 from tests.databases import settings_for
 from tests.world import World
@@ -238,9 +238,17 @@ def logged() -> Iterator[None]:
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("log_json", [True, False], ids=["json", "text"])
 def test_logs_hold_no_number_no_token_and_no_code(
-    world: World, logged: None, log_json: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    world: World,
+    logged: None,
+    log_json: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     configure_logging(settings_for("", tmp_path, log_json=log_json))
+    monkeypatch.setattr(
+        problems, "log", structlog.get_logger()
+    )  # a logger remembers how it was first configured
     house, resident, code = world.house, world.resident(), world.code("clean_plate")
     token = world.token(resident)
     client = create_app(house).test_client()

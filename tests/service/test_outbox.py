@@ -17,7 +17,6 @@ from tanpuhui.rooms import House, build_house
 from tanpuhui.subscribers import Later
 from tests.threads import at_once
 
-
 only_postgres = pytest.mark.parametrize("engine", ["postgres"])  # SQLite's one writer needs none of it
 
 
@@ -143,7 +142,9 @@ def test_an_event_of_an_unknown_kind_holds_nothing_up(inbox: House) -> None:
     """A room that is no longer installed leaves its events behind; nobody here hears them."""
     record(inbox, 1)
     with inbox.db.transaction() as connection:
-        outbox.append(connection, [Noted.model_construct(subject_id=ids.new_id(), recorded_at=clock.now(), number=2)])
+        outbox.append(
+            connection, [Noted.model_construct(subject_id=ids.new_id(), recorded_at=clock.now(), number=2)]
+        )
         _forge(connection, "type", "gone.room", 2)
     record(inbox, 3)
     relay(inbox, one=quiet).drain()
@@ -265,7 +266,9 @@ def test_a_retry_waits_while_somebody_else_holds_the_cursor(inbox: House) -> Non
     broken = False
     with time_machine.travel(clock.now() + timedelta(seconds=3)):
         with inbox.db.transaction() as connection:
-            connection.execute(sa.text("SELECT 1 FROM subscriber_cursor WHERE subscriber = 'one' FOR NO KEY UPDATE"))
+            connection.execute(
+                sa.text("SELECT 1 FROM subscriber_cursor WHERE subscriber = 'one' FOR NO KEY UPDATE")
+            )
             assert postman.run_once() == 0
         assert postman.run_once() == 1
     assert heard(inbox) == [1]

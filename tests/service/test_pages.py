@@ -5,70 +5,20 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from activities import codes, review
 from tanpuhui import clock, login, people, staff
 from tanpuhui.people import Resident
-from tanpuhui.sessions import Principal, new_session
+from tanpuhui.sessions import Doorkeeper, new_session
 from tanpuhui.sms import SmsSender
 from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
+from tests.browser import Browser, browser
+from tests.tables import contents, written
 from tests.world import COMMUNITY, DISTRICT, PASSWORD, STREET, World
-
-
-class Browser:
-    """A browser of one person: follows redirects, and sends forms with their hidden fields."""
-
-    def __init__(self, client: FlaskClient, language: str = "zh") -> None:
-        self.client = client
-        self.language = language
-        self.page: Any = None
-
-    def get(self, path: str) -> str:
-        """Open an address."""
-        return self._arrive(self.client.get(path, follow_redirects=True, headers=self._headers()))
-
-    def send(self, action: str | None = None, **fields: Any) -> str:
-        """Send the form on this page that goes to `action` (a part of its address; any, if None)."""
-        path, hidden = self._form(action)
-        data = {**hidden, **fields}
-        return self._arrive(self.client.post(path, data=data, follow_redirects=True, headers=self._headers()))
-
-    @property
-    def path(self) -> str:
-        """Where the browser is."""
-        return str(self.page.request.path)
-
-    @property
-    def address(self) -> str:
-        """Where the browser is, with the query."""
-        return str(self.page.request.full_path)
-
-    @property
-    def status(self) -> int:
-        """The status of the page."""
-        return int(self.page.status_code)
-
-    def _headers(self) -> dict[str, str]:
-        return {"Accept": "text/html", "Accept-Language": self.language}
-
-    def _arrive(self, page: TestResponse) -> str:
-        self.page = page
-        return page.get_data(as_text=True)
-
-    def _form(self, action: str | None) -> tuple[str, dict[str, str]]:
-        for form in re.findall(r'<form[^>]*method="post".*?</form>', self.page.get_data(as_text=True), re.S):
-            target = re.search(r'<form[^>]*action="([^"]*)"', form)
-            path = unescape(target[1]) if target else self.address
-            if "logout" in path and (action is None or "logout" not in action):
-                continue
-            if action is None or action in path:
-                return path, dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
-        raise AssertionError(f"no form to {action} at {self.path}")
 
 
 class Phone(SmsSender):
@@ -93,15 +43,6 @@ def phone(monkeypatch: pytest.MonkeyPatch) -> Phone:
     phone = Phone()
     monkeypatch.setattr(login, "sender_for", lambda *_args: phone)
     return phone
-
-
-def browser(world: World, who: Resident | Principal | None = None, language: str = "zh") -> Browser:
-    """A browser in which `who` is logged in."""
-    client = world.client()
-    if who is not None:
-        kind: Any = "resident" if isinstance(who, Resident) else "staff"
-        client.set_cookie(COOKIES[kind], new_session(world.house, kind=kind, subject_id=who.id))
-    return Browser(client, language)
 
 
 def actions(world: World, resident: Resident) -> int:
@@ -257,9 +198,9 @@ def test_a_voided_record_is_seen_with_its_reason(world: World) -> None:
     organiser = browser(world, world.organiser)
     organiser.get("/console")
     organiser.get(f"/console/actions/{done['action']['id']}/void")
-    assert "请写明撤销原因" in organiser.send(reason=" ")
+    assert "请写明原因" in organiser.send(reason=" ")
     organiser.send(reason="重复扫码")
-    assert organiser.path == "/console"
+    assert organiser.path.startswith("/console/sites/")
     me = browser(world, resident)
     statement = me.get("/me/statement")
     assert "重复扫码" in statement
@@ -286,9 +227,63 @@ def test_ending_a_session_ends_it(world: World) -> None:
     assert sorted([here.path, there.path]) == ["/login", "/me"]
 
 
+def test_leaving_closes_the_account_and_the_number_may_join_again(world: World, phone: Phone) -> None:
+    """Asked, warned and done: nothing of the person is kept, and the same number starts anew."""
+    me, elsewhere = browser(world), browser(world)
+    code = world.code("clean_plate")
+    first = _join(me, phone)
+    elsewhere.client.set_cookie(
+        COOKIES["resident"], new_session(world.house, kind="resident", subject_id=first)
+    )
+    me.get(f"/s/{code}")
+    me.send("/s/")
+    me.get("/me")
+    page = me.get("/me/leave")
+    for said in ("手机号码和登录信息立即删除", "匿名的合计", "10 分碳积分作废", "不能恢复"):
+        assert said in page
+    assert "我的同意" in elsewhere.get("/me")  # asking changes nothing
+    assert (
+        me.client.post("/me/leave", headers={"Accept": "text/html"}).status_code == 400
+    )  # without its token
+
+    assert "账户已注销" in me.send("/me/leave")
+    assert me.path == "/left"
+    assert me.client.get_cookie(COOKIES["resident"]) is None
+    for one in (me, elsewhere):
+        one.get("/me")
+        assert one.path == "/login"
+    held = contents(world.house)
+    assert people.blind_index(world.house.settings, NUMBER) not in repr(held)
+    assert held["login_code"] == {}
+    assert world.breaches() == []
+    assert world.figure_differences() == []
+
+    assert _join(me, phone) != first
+    assert "还没有记录" in me.get("/me/statement")
+    assert me.get("/left")
+    assert me.path == "/"
+
+
+NUMBER = "+8613812345678"
+
+
+def _join(me: Browser, phone: Phone) -> UUID:
+    """Join with the number through the pages; the resident's id."""
+    me.get("/login")
+    me.send("/login", phone=NUMBER)
+    me.send("/login/code", code=phone.code)
+    me.get(f"/join?street={STREET}")
+    me.send("/join", division_code=COMMUNITY, consent_version=people.CONSENT_VERSION)
+    token = me.client.get_cookie(COOKIES["resident"])
+    assert token
+    found = Doorkeeper(me.client.application.extensions["tanpuhui"]).identify_browser(token.value)
+    assert found
+    return found.id
+
+
 # --- language ----------------------------------------------------------------------------------------------
 
-RESIDENT_PAGES = ("/", "/me", "/me/statement", "/rewards", "/factors", "/privacy", "/s/")
+RESIDENT_PAGES = ("/", "/me", "/me/leave", "/me/statement", "/rewards", "/factors", "/privacy", "/s/")
 STAFF_PAGES = (
     "/console",
     "/console/sites/new",
@@ -378,6 +373,29 @@ def test_a_site_can_be_paused(world: World) -> None:
     me.get(f"/console/sites/{site.id}")
     me.send("/status", reason="装修")
     assert "未开放" in browser(world).get(f"/s/{code}")
+
+
+@pytest.mark.parametrize("reason", ["", " x ", "因" * 201])
+def test_what_takes_something_from_people_wants_a_reason(world: World, reason: str) -> None:
+    """Said in the form that was sent, and nowhere else; nothing is done."""
+    site = world.site("clean_plate")
+    code = codes.read_token(world.house.settings, world.code_at(site))
+    campaign = world.campaign(site)
+    me = browser(world, world.organiser)
+    for page, form, field in (
+        (f"/console/sites/{site.id}", "/status", "reason"),
+        (f"/console/sites/{site.id}", "/reissue", f"reason-{code}"),
+        ("/console/campaigns", "/cancel", f"reason-{campaign.id}"),
+    ):
+        me.get(page)
+        before = contents(world.house)
+        answer = me.send(form, reason=reason)
+        assert me.status == 422
+        assert answer.count("请写明原因") == 1
+        assert f'id="{field}-error"' in answer
+        assert written(before, contents(world.house)) == {}
+        ids = re.findall(r'\sid="([^"]+)"', answer)
+        assert len(ids) == len(set(ids))
 
 
 def test_a_campaign_is_launched_over_a_site(world: World) -> None:

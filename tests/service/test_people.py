@@ -7,11 +7,12 @@ import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from sqlmodel import SQLModel, select
 
-from tanpuhui import clock, ids, people
+from tanpuhui import clock, ids, login, people
 from tanpuhui.errors import InvalidField, NotAuthenticated, NotFound
 from tanpuhui.people import CONSENT_VERSION, Consent, Resident, consent_text, join, leave, normalise_phone
 from tanpuhui.rooms import build_house
 from tanpuhui.sessions import Doorkeeper, new_session
+from tanpuhui.sms import SmsSender
 from tests.databases import settings_for
 from tests.tables import contents, written
 from tests.threads import at_once
@@ -20,12 +21,22 @@ from tests.world import COMMUNITY, DISTRICT, STREET, World
 PHONE = "+8613812345678"
 
 
-def join_in(world: World, phone: str = PHONE, community: str = COMMUNITY, consent: str = CONSENT_VERSION) -> Resident:
+def join_in(
+    world: World, phone: str = PHONE, community: str = COMMUNITY, consent: str = CONSENT_VERSION
+) -> Resident:
     return join(world.house, phone=phone, division_code=community, consent_version=consent)
 
 
 @pytest.mark.parametrize(
-    "text", ["13812345678", "+8613812345678", "8613812345678", " 138 1234-5678 ", "１３８１２３４５６７８", "(+86)13812345678"]
+    "text",
+    [
+        "13812345678",
+        "+8613812345678",
+        "8613812345678",
+        " 138 1234-5678 ",
+        "１３８１２３４５６７８",
+        "(+86)13812345678",
+    ],
 )
 def test_one_number_has_one_form(text: str) -> None:
     assert normalise_phone(text) == PHONE
@@ -33,7 +44,17 @@ def test_one_number_has_one_form(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1381234567", "138123456789", "12812345678", "+4413812345678", "1381234567x", "13８1234567", "1381234567٨", "13812345678;"],
+    [
+        "",
+        "1381234567",
+        "138123456789",
+        "12812345678",
+        "+4413812345678",
+        "1381234567x",
+        "13８1234567",
+        "1381234567٨",
+        "13812345678;",
+    ],
 )
 def test_what_is_no_mobile_number_is_refused(text: str) -> None:
     with pytest.raises(InvalidField) as error:
@@ -52,7 +73,9 @@ def test_joining_twice_is_joining_once(world: World) -> None:
 def test_joining_at_once_with_one_number_makes_one_resident(world: World) -> None:
     second = build_house(world.house.settings)
     calls = [
-        lambda house=house: join(house, phone=PHONE, division_code=COMMUNITY, consent_version=CONSENT_VERSION).id  # type: ignore[misc]
+        lambda house=house: (
+            join(house, phone=PHONE, division_code=COMMUNITY, consent_version=CONSENT_VERSION).id
+        )
         for house in [world.house, second] * 4
     ]
     results = at_once(calls)
@@ -66,7 +89,11 @@ def test_consent_is_bound_to_the_text_that_was_read(world: World) -> None:
     resident = join_in(world)
     with world.house.db.reading_session() as session:
         (consent,) = session.exec(select(Consent)).all()
-    assert (consent.resident_id, consent.document, consent.version) == (resident.id, "privacy", CONSENT_VERSION)
+    assert (consent.resident_id, consent.document, consent.version) == (
+        resident.id,
+        "privacy",
+        CONSENT_VERSION,
+    )
     assert consent.text_sha256 == hashlib.sha256(consent_text("zh").encode()).hexdigest()
     assert consent_text("zh") != consent_text("en")
     assert len(consent_text("en")) > 200
@@ -100,17 +127,34 @@ def test_the_number_is_nowhere_readable(world: World) -> None:
     assert people.open_phone(settings, resident.phone_cipher) == PHONE
     again = people.seal_phone(settings, PHONE)
     assert again != resident.phone_cipher  # nobody sees that two sealed numbers are equal
-    other = settings_for(settings.database_url, settings.var).model_copy(update={"secret_key": type(settings.secret_key)("x" * 40)})
+    other = settings_for(settings.database_url, settings.var).model_copy(
+        update={"secret_key": type(settings.secret_key)("x" * 40)}
+    )
     assert people.blind_index(other, PHONE) != people.blind_index(settings, PHONE)
     with pytest.raises(InvalidTag):
         people.open_phone(other, resident.phone_cipher)
 
 
-def test_leaving_keeps_nothing_of_the_person_and_every_total(world: World) -> None:
+class Silence(SmsSender):
+    """Sends nothing anywhere."""
+
+    def send(self, _phone: str, _text: str) -> None:
+        """Nothing."""
+
+
+def test_leaving_keeps_nothing_of_the_person_and_every_total(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login, "sender_for", lambda *_: Silence())
+    for number in (PHONE, "13900000001"):
+        login.request_code(world.house, phone=number, address="192.0.2.1")
     resident = join_in(world)
     code = world.code("clean_plate")
     world.scan(resident, code)
-    machine, browser = world.token(resident), new_session(world.house, kind="resident", subject_id=resident.id)
+    machine, browser = (
+        world.token(resident),
+        new_session(world.house, kind="resident", subject_id=resident.id),
+    )
     doorkeeper = Doorkeeper(world.house)
     assert doorkeeper.identify_browser(browser) is not None
     world.house.relay.drain()
@@ -118,8 +162,17 @@ def test_leaving_keeps_nothing_of_the_person_and_every_total(world: World) -> No
 
     leave(world.house, resident.id)
     after = contents(world.house)
-    assert set(written(before, after)) == {"resident", "consent", "api_token", "browser_session"}
-    assert people.blind_index(world.house.settings, PHONE) not in repr(after)
+    assert written(before, after) == {
+        "resident": {"changed": 1},
+        "consent": {"changed": 1},
+        "api_token": {"changed": 1},
+        "browser_session": {"changed": 1},
+        "login_code": {"deleted": 1},  # and not the other number's
+    }
+    held = repr(after)
+    assert people.blind_index(world.house.settings, PHONE) not in held
+    assert repr(resident.phone_cipher) not in held
+    assert repr(resident.phone_cipher) in repr(before)
     with world.house.db.reading_session() as session:
         left = session.get_one(Resident, resident.id)
         assert left.phone_cipher == b""
@@ -163,7 +216,9 @@ def test_the_database_itself_guards_residents_and_consents(world: World) -> None
         sa.insert(table).values({**person, **fresh, "division_code": "000"}),
         sa.text("UPDATE resident SET status = 'asleep'"),
         sa.insert(consents).values({**consent, "id": ids.new_id()}),  # one yes to one version
-        sa.insert(consents).values({**consent, "id": ids.new_id(), "version": "x", "resident_id": ids.new_id()}),
+        sa.insert(consents).values(
+            {**consent, "id": ids.new_id(), "version": "x", "resident_id": ids.new_id()}
+        ),
         sa.update(consents).values(withdrawn_at=resident.joined_at.replace(year=2000)),
     ]
     for change in wrong:

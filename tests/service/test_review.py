@@ -43,7 +43,12 @@ def test_a_voided_action_takes_its_points_back_and_both_lines_are_seen(world: Wo
         0,
         "重复 扫码",
     )
-    assert (credited.voided, credited.points, credited.balance_after, credited.reason) == (False, 10, 10, None)
+    assert (credited.voided, credited.points, credited.balance_after, credited.reason) == (
+        False,
+        10,
+        10,
+        None,
+    )
     assert taken_back.deed.subject_id == credited.deed.subject_id == action_id
     with world.house.db.reading_session() as session:
         _action, void, _site = own_action(session, resident_id, action_id)
@@ -83,7 +88,7 @@ def test_two_voids_at_once_are_one(world: World) -> None:
     officer = world.officer
     results = at_once(
         [
-            lambda house=house: void_action(house, officer, action_id, "重复扫码")  # type: ignore[misc]
+            lambda house=house: void_action(house, officer, action_id, "重复扫码")
             for house in (world.house, second, world.house, second)
         ]
     )
@@ -129,7 +134,10 @@ def test_staff_see_the_actions_of_their_own_places(world: World) -> None:
     void_action(world.house, here, first, "重复扫码")
     with world.house.db.reading_session() as session:
         seen = recent_actions(session, here)
-        assert [(action.id, void is not None) for action, void, _site in seen] == [(second, False), (first, True)]
+        assert [(action.id, void is not None) for action, void, _site in seen] == [
+            (second, False),
+            (first, True),
+        ]
         site_id = seen[1][0].site_id
         assert [row[0].id for row in recent_actions(session, here, site_id=site_id)] == [first]
         assert recent_actions(session, elsewhere) == []
@@ -142,7 +150,12 @@ def test_the_database_itself_guards_voids(world: World) -> None:
     void_action(world.house, world.officer, action_id, "重复扫码")
     table = SQLModel.metadata.tables["action_void"]
     row = {"action_id": other_id, "voided_at": clock.now(), "voided_by": world.officer.id, "reason": "x"}
-    for changed in ({"reason": ""}, {"action_id": action_id}, {"action_id": ids.new_id()}, {"voided_by": ids.new_id()}):
+    for changed in (
+        {"reason": ""},
+        {"action_id": action_id},
+        {"action_id": ids.new_id()},
+        {"voided_by": ids.new_id()},
+    ):
         with pytest.raises(sa.exc.IntegrityError), world.house.db.transaction() as connection:
             connection.execute(sa.insert(table).values({**row, **changed}))
 
@@ -158,5 +171,8 @@ def test_records_voids_and_the_audit_trail_are_append_only(world: World) -> None
         "UPDATE audit_entry SET reason = 'x'",
         "DELETE FROM audit_entry",
     ):
-        with pytest.raises(sa.exc.DBAPIError, match="append-only"), world.house.db.transaction() as connection:
+        with (
+            pytest.raises(sa.exc.DBAPIError, match="append-only"),
+            world.house.db.transaction() as connection,
+        ):
             connection.execute(sa.text(change))

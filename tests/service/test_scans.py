@@ -43,7 +43,9 @@ def change_kind(house: House, kind: str, **columns: Any) -> None:
     """Set limits of a kind, as a load of reference data would."""
     settings = ", ".join(f"{name} = :{name}" for name in columns)
     with house.db.transaction() as connection:
-        connection.execute(sa.text(f"UPDATE action_kind SET {settings} WHERE code = :kind"), {"kind": kind, **columns})
+        connection.execute(
+            sa.text(f"UPDATE action_kind SET {settings} WHERE code = :kind"), {"kind": kind, **columns}
+        )
         reference.bump(connection)
 
 
@@ -107,7 +109,11 @@ def test_the_answer_carries_the_running_balance_and_what_is_left(world: World, t
     for _ in range(3):
         answers.append(world.scan(resident, code))
         later(time, hours=2)
-    assert [(answer["points"]["balance"], answer["left_today"]) for answer in answers] == [(10, 2), (20, 1), (30, 0)]
+    assert [(answer["points"]["balance"], answer["left_today"]) for answer in answers] == [
+        (10, 2),
+        (20, 1),
+        (30, 0),
+    ]
 
 
 def test_a_site_of_several_kinds_asks_which(world: World) -> None:
@@ -124,7 +130,9 @@ def test_a_later_factor_changes_no_past_action(world: World) -> None:
     first = world.scan(resident, code, key="first", quantity="1")["action"]
     before = contents(world.house)["action"]
     with world.house.db.transaction() as connection:
-        connection.execute(sa.text("UPDATE factor_version SET valid_to = '2027-06-06' WHERE id = 'clothing_reuse@1'"))
+        connection.execute(
+            sa.text("UPDATE factor_version SET valid_to = '2027-06-06' WHERE id = 'clothing_reuse@1'")
+        )
         names = [column.name for column in SQLModel.metadata.tables["factor_version"].c]
         changed = {
             "id": "'clothing_reuse@2'",
@@ -171,7 +179,9 @@ def test_a_replay_is_answered_even_when_the_code_is_gone(world: World) -> None:
     resident, site = world.resident(), world.site("clean_plate")
     token = world.code_at(site)
     first = ask(world, resident, token, "k")
-    activity_codes.revoke_code(world.house, world.organiser, activity_codes.read_token(world.house.settings, token), "旧")
+    activity_codes.revoke_code(
+        world.house, world.organiser, activity_codes.read_token(world.house.settings, token), "旧"
+    )
     assert ask(world, resident, token, "k").body == first.body
     with pytest.raises(TanpuhuiError) as refusal:
         ask(world, resident, token, "k2")
@@ -253,7 +263,9 @@ def test_a_time_before_the_code_existed_is_refused(world: World, time: Any) -> N
     later(time, hours=1)
     code = world.code("clean_plate")
     later(time, hours=1)
-    refused(world, "before_code", world.resident(), code, occurred_at=clock.now() - timedelta(hours=1, seconds=1))
+    refused(
+        world, "before_code", world.resident(), code, occurred_at=clock.now() - timedelta(hours=1, seconds=1)
+    )
     world.scan(world.resident(), code, occurred_at=clock.now() - timedelta(hours=1))
 
 
@@ -286,7 +298,9 @@ def test_codes_sites_and_kinds_that_cannot_be_used_are_refused(world: World) -> 
 
 def test_a_kind_without_a_factor_on_the_day_is_refused(world: World) -> None:
     with world.house.db.transaction() as connection:
-        connection.execute(sa.text("UPDATE factor_version SET valid_to = '2027-06-06' WHERE id = 'own_cup@1'"))
+        connection.execute(
+            sa.text("UPDATE factor_version SET valid_to = '2027-06-06' WHERE id = 'own_cup@1'")
+        )
         reference.bump(connection)
     refused(world, "no_factor", world.resident(), world.code("own_cup"))
 
@@ -341,7 +355,11 @@ def test_the_day_turns_at_midnight_in_shanghai(world: World, time: Any) -> None:
     refused(world, "daily_limit_reached", resident, code, occurred_at=midnight - timedelta(hours=5))
     assert world.scan(resident, code, occurred_at=midnight)["left_today"] == 2
     with world.house.db.reading() as connection:
-        days = connection.execute(sa.text("SELECT CAST(day AS text) FROM action ORDER BY occurred_at")).scalars().all()
+        days = (
+            connection.execute(sa.text("SELECT CAST(day AS text) FROM action ORDER BY occurred_at"))
+            .scalars()
+            .all()
+        )
     assert days == ["2027-06-08"] * 3 + ["2027-06-09"]
 
 
@@ -378,7 +396,10 @@ def test_the_database_itself_refuses_a_wrong_action(world: World) -> None:
         ({"resident_id": ids.new_id()}, "(?i)foreign key"),
     ):
         copy = sa.insert(table).values({**row, "ordinal": 7, "id": ids.new_id(), **changed})
-        with pytest.raises(sa.exc.IntegrityError, match=constraint), world.house.db.transaction() as connection:
+        with (
+            pytest.raises(sa.exc.IntegrityError, match=constraint),
+            world.house.db.transaction() as connection,
+        ):
             connection.execute(copy)
 
 
@@ -474,13 +495,12 @@ def test_a_daily_limit_holds_under_fifty_scans_of_one_resident(world: World, hou
     change_kind(world.house, "recycle_paper", min_interval_minutes=0)
     resident, code = world.resident(), world.code("recycle_paper")
     results = at_once(
-        [
-            lambda n=n: scan_through(houses[n % 2], resident, code, f"k{n}", quantity="1")  # type: ignore[misc]
-            for n in range(50)
-        ]
+        [lambda n=n: scan_through(houses[n % 2], resident, code, f"k{n}", quantity="1") for n in range(50)]
     )
     assert sorted(codes(results)) == ["daily_limit_reached"] * 45 + ["ok"] * 5
-    balances = [json.loads(result.body)["points"]["balance"] for result in results if isinstance(result, scans.Answer)]
+    balances = [
+        json.loads(result.body)["points"]["balance"] for result in results if isinstance(result, scans.Answer)
+    ]
     assert sorted(balances) == [5, 10, 15, 20, 25]
     assert world.breaches() == []
     assert world.figure_differences() == []
@@ -489,10 +509,7 @@ def test_a_daily_limit_holds_under_fifty_scans_of_one_resident(world: World, hou
 def test_one_key_sent_many_times_at_once_is_one_action(world: World, houses: list[House]) -> None:
     resident, code = world.resident(), world.code("clothing_reuse")
     results = at_once(
-        [
-            lambda n=n: scan_through(houses[n % 2], resident, code, "k", quantity="1")  # type: ignore[misc]
-            for n in range(30)
-        ]
+        [lambda n=n: scan_through(houses[n % 2], resident, code, "k", quantity="1") for n in range(30)]
     )
     assert len({result.body for result in results}) == 1
     assert [result.replayed for result in results].count(False) == 1
@@ -520,7 +537,9 @@ def test_turns_and_the_constraint_each_hold_the_limit(
         monkeypatch.setattr(scans, "take_turn", no_turn)
     if not constraint and postgres:
         with world.house.db.transaction() as connection:
-            connection.execute(sa.text("ALTER TABLE action DROP CONSTRAINT uq_action_resident_id_day_kind_ordinal"))
+            connection.execute(
+                sa.text("ALTER TABLE action DROP CONSTRAINT uq_action_resident_id_day_kind_ordinal")
+            )
     both, met, read_days = threading.Barrier(2), threading.local(), scans._read_days
 
     def read_then_wait(*args: Any) -> Any:
@@ -532,7 +551,9 @@ def test_turns_and_the_constraint_each_hold_the_limit(
         return rows
 
     monkeypatch.setattr(scans, "_read_days", read_then_wait)
-    results = at_once([lambda house=house: scan_through(house, resident, code, f"k{id(house)}") for house in houses])  # type: ignore[misc]
+    results = at_once(
+        [lambda house=house: scan_through(house, resident, code, f"k{id(house)}") for house in houses]
+    )
     broken = postgres and not lock and not constraint
     assert sorted(codes(results)) == (["ok", "ok"] if broken else ["daily_limit_reached", "ok"])
     assert actions(world.house) == (2 if broken else 1)
@@ -543,10 +564,7 @@ def test_many_residents_on_one_code_do_not_get_in_each_others_way(world: World, 
     code = world.code("clean_plate")
     residents = world.residents(40)
     results = at_once(
-        [
-            lambda n=n, r=r: scan_through(houses[n % 2], r, code, "k")  # type: ignore[misc]
-            for n, r in enumerate(residents)
-        ]
+        [lambda n=n, r=r: scan_through(houses[n % 2], r, code, "k") for n, r in enumerate(residents)]
     )
     assert set(codes(results)) == {"ok"}
     assert len({json.loads(result.body)["action"]["id"] for result in results}) == 40
@@ -557,9 +575,7 @@ def test_one_bad_scan_of_a_batch_spoils_no_other(world: World, monkeypatch: pyte
     """A batch that fails as a whole is done again one by one."""
     desk = world.house.part(scans.Desk)
     good, bad, code = world.resident(), world.resident(), world.code("clean_plate")
-    requests = [
-        scans.read_request(world.house, who=who.id, key="k", code=code) for who in (good, bad)
-    ]
+    requests = [scans.read_request(world.house, who=who.id, key="k", code=code) for who in (good, bad)]
     insert = scans.INSERT_ACTIONS
 
     class Failing:

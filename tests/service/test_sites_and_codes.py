@@ -19,16 +19,28 @@ from tests.world import COMMUNITY, DISTRICT, STREET, World
 
 
 def site_in(**changed: object) -> SiteIn:
-    return SiteIn.model_validate({"name": "食堂", "kind": "canteen", "division_code": COMMUNITY, "kinds": ["clean_plate"]} | changed)
+    return SiteIn.model_validate(
+        {"name": "食堂", "kind": "canteen", "division_code": COMMUNITY, "kinds": ["clean_plate"]} | changed
+    )
 
 
 def test_a_site_is_kept_as_told(world: World) -> None:
     with world.house.db.session() as session:
         school = Organisation(name="学校", division_code=COMMUNITY)
         session.add(school)
-    wanted = site_in(name=" 一楼食堂 ", hours="11:00-13:00", organisation_id=school.id, kinds=["own_cup", "clean_plate", "own_cup"])
+    wanted = site_in(
+        name=" 一楼食堂 ",
+        hours="11:00-13:00",
+        organisation_id=school.id,
+        kinds=["own_cup", "clean_plate", "own_cup"],
+    )
     site = sites.create_site(world.house, world.organiser, wanted)
-    assert (site.name, site.hours, site.status, site.organisation_id) == ("一楼食堂", "11:00-13:00", SiteStatus.OPEN, school.id)
+    assert (site.name, site.hours, site.status, site.organisation_id) == (
+        "一楼食堂",
+        "11:00-13:00",
+        SiteStatus.OPEN,
+        school.id,
+    )
     with world.house.db.reading_session() as session:
         assert [kind.code for kind in sites.kinds_of(session, site.id)] == ["clean_plate", "own_cup"]
         assert [found.id for found in sites.list_sites(session, world.organiser)] == [site.id]
@@ -50,7 +62,16 @@ def test_a_site_of_unknown_parts_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"name": ""}, {"name": " x "}, {"name": "名" * 61}, {"kind": "palace"}, {"kinds": []}, {"colour": "red"}, {"hours": "x" * 81}]
+    "changed",
+    [
+        {"name": ""},
+        {"name": " x "},
+        {"name": "名" * 61},
+        {"kind": "palace"},
+        {"kinds": []},
+        {"colour": "red"},
+        {"hours": "x" * 81},
+    ],
 )
 def test_a_site_out_of_shape_is_refused(changed: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
@@ -63,7 +84,13 @@ def test_a_code_is_read_back_however_it_was_scanned_or_typed(world: World) -> No
     settings = world.house.settings
     token = codes.token_of(settings, code.id)
     assert codes.address_of(settings, code.id) == f"{settings.public_url}/s/{token}"
-    for form in (token, token.lower(), f" {token}\n", signing.typed_form(token), codes.address_of(settings, code.id) + "?from=wx"):
+    for form in (
+        token,
+        token.lower(),
+        f" {token}\n",
+        signing.typed_form(token),
+        codes.address_of(settings, code.id) + "?from=wx",
+    ):
         assert codes.read_token(settings, form) == code.id
     with pytest.raises(CodeInvalid):
         codes.read_token(settings, f"{settings.public_url}/x/{token}")
@@ -89,7 +116,7 @@ def test_withdrawing_twice_changes_nothing(world: World) -> None:
     second = build_house(world.house.settings)
     code = codes.issue_code(world.house, world.organiser, world.site("clean_plate").id)
     organiser = world.organiser
-    calls = [lambda h=h: codes.revoke_code(h, organiser, code.id, "丢失") for h in [world.house, second] * 3]  # type: ignore[misc]
+    calls = [lambda h=h: codes.revoke_code(h, organiser, code.id, "丢失") for h in [world.house, second] * 3]
     moments = {found.revoked_at for found in at_once(calls)}
     second.db.dispose()
     assert len(moments) == 1
@@ -114,7 +141,9 @@ def test_a_staffed_code_needs_a_window_of_three_days_at_most(world: World) -> No
         with pytest.raises(InvalidField):
             codes.issue_code(world.house, organiser, site.id, valid_from=start, valid_until=end)
     assert written(before, contents(world.house)) == {}
-    code = codes.issue_code(world.house, organiser, site.id, valid_from=now, valid_until=now + timedelta(days=3))
+    code = codes.issue_code(
+        world.house, organiser, site.id, valid_from=now, valid_until=now + timedelta(days=3)
+    )
     assert code.evidence == "staff_confirmed"
     with world.house.db.reading_session() as session:
         assert [found.id for found in codes.codes_of(session, site.id)] == [code.id]
@@ -123,8 +152,8 @@ def test_a_staffed_code_needs_a_window_of_three_days_at_most(world: World) -> No
 def test_what_is_not_there_is_not_found(world: World) -> None:
     for deed in (
         lambda: codes.issue_code(world.house, world.organiser, ids.new_id()),
-        lambda: codes.revoke_code(world.house, world.organiser, 7, "x"),
-        lambda: sites.set_status(world.house, world.organiser, ids.new_id(), SiteStatus.OPEN, "x"),
+        lambda: codes.revoke_code(world.house, world.organiser, 7, "海报丢失"),
+        lambda: sites.set_status(world.house, world.organiser, ids.new_id(), SiteStatus.OPEN, "恢复开放"),
     ):
         with pytest.raises(NotFound):
             deed()
@@ -134,7 +163,13 @@ def test_the_database_itself_guards_sites_and_codes(world: World) -> None:
     site = world.site("clean_plate")
     code = codes.issue_code(world.house, world.organiser, site.id)
     table, now = SQLModel.metadata.tables["code"], clock.now()
-    row = {"id": 7, "site_id": site.id, "evidence": "site_code", "issued_at": now, "issued_by": world.organiser.id}
+    row = {
+        "id": 7,
+        "site_id": site.id,
+        "evidence": "site_code",
+        "issued_at": now,
+        "issued_by": world.organiser.id,
+    }
     wrong = [
         sa.insert(table).values(row | {"id": 0}),
         sa.insert(table).values(row | {"id": code.id}),

@@ -15,7 +15,16 @@ from tanpuhui import clock, ids, staff
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TooMany, WrongLogin
 from tanpuhui.rooms import build_house
 from tanpuhui.sessions import Principal
-from tanpuhui.staff import Organisation, Role, accept, first_invitation, grant, invitation_stands, invite, log_in
+from tanpuhui.staff import (
+    Organisation,
+    Role,
+    accept,
+    first_invitation,
+    grant,
+    invitation_stands,
+    invite,
+    log_in,
+)
 from tests.tables import contents, written
 from tests.threads import at_once, codes
 from tests.world import COMMUNITY, DISTRICT, OTHER_COMMUNITY, PASSWORD, STREET, World
@@ -68,12 +77,12 @@ def test_a_link_used_at_once_by_two_makes_one_account(world: World) -> None:
     second = build_house(world.house.settings)
     token = invited(world, Role.HELPER)
     calls = [
-        lambda h=h, n=n: accept(h, token, name=f"name {n}", password=PASSWORD)  # type: ignore[misc]
+        lambda h=h, n=n: accept(h, token, name=f"name {n}", password=PASSWORD)
         for n, h in enumerate([world.house, second] * 2)
     ]
     assert sorted(codes(at_once(calls))) == ["not_found"] * 3 + ["ok"]
     tokens = [invited(world, Role.HELPER) for _ in range(3)]
-    calls = [lambda t=t: accept(second, t, name="同一个名字", password=PASSWORD) for t in tokens]  # type: ignore[misc]
+    calls = [lambda t=t: accept(second, t, name="同一个名字", password=PASSWORD) for t in tokens]
     assert sorted(codes(at_once(calls))) == ["invalid_fields"] * 2 + ["ok"]
     second.db.dispose()
     assert sum(invitation_stands(world.house, token) for token in tokens) == 2  # the losers may choose again
@@ -93,7 +102,9 @@ def test_a_link_used_at_once_by_two_makes_one_account(world: World) -> None:
     ],
 )
 @pytest.mark.parametrize("engine", ["sqlite"])
-def test_a_weak_password_or_a_bad_name_is_refused(world: World, name: str, password: str, fields: list[str]) -> None:
+def test_a_weak_password_or_a_bad_name_is_refused(
+    world: World, name: str, password: str, fields: list[str]
+) -> None:
     accept(world.house, invited(world, Role.HELPER), name="taken", password=PASSWORD)
     token = invited(world, Role.HELPER)
     before = contents(world.house)
@@ -111,7 +122,11 @@ def test_admins_invite_within_their_scope_only(world: World) -> None:
         theirs = Organisation(name="别的学校", division_code=OTHER_COMMUNITY)
         session.add_all([ours, theirs])
         session.flush()
-    invite(world.house, [grant(Role.HELPER, division_code=COMMUNITY), grant(Role.ORGANISER, organisation_id=ours.id)], by=admin)
+    invite(
+        world.house,
+        [grant(Role.HELPER, division_code=COMMUNITY), grant(Role.ORGANISER, organisation_id=ours.id)],
+        by=admin,
+    )
     officer = world.officer
     before = contents(world.house)
     beyond = [
@@ -169,7 +184,7 @@ def test_the_lock_holds_when_many_guess_at_once(world: World) -> None:
     accept(world.house, invited(world, Role.HELPER), name="li", password=PASSWORD)
     second = build_house(world.house.settings)
     guesses = [
-        lambda h=h, n=n: log_in(h, name="li", password=f"a wrong guess {n}")  # type: ignore[misc]
+        lambda h=h, n=n: log_in(h, name="li", password=f"a wrong guess {n}")
         for n, h in enumerate([world.house, second] * 5)
     ]
     results = at_once(guesses)
@@ -222,44 +237,58 @@ SCOPES = {
 
 def test_roles_and_scopes_decide_over_sites_codes_and_records(world: World) -> None:
     with world.house.db.session() as session:
-        organisations = {name: Organisation(name=name, division_code=COMMUNITY) for name in ("ours", "theirs")}
-        session.add_all(organisations.values())
-    ours = organisations["ours"].id
+        tenants = {name: Organisation(name=name, division_code=COMMUNITY) for name in ("ours", "theirs")}
+        session.add_all(tenants.values())
+    ours = tenants["ours"].id
     site = world.site("clean_plate", organisation_id=ours)
-    for role, division in [*((role, DISTRICT) for role in Role), *((Role.ORGANISER, scope) for scope in SCOPES)]:
-        organisation = organisations.get(division)
-        person = world.colleague(role, division=division, organisation=organisation.id if organisation else None)
+    site_in = sites.SiteIn(
+        name="新点位", kind="canteen", division_code=COMMUNITY, organisation_id=ours, kinds=["own_cup"]
+    )
+
+    def try_all(person: Principal) -> dict[str, bool]:
         action = UUID(world.scan(world.resident(), world.code_at(site))["action"]["id"])
         code = activity_codes.issue_code(world.house, world.organiser, site.id)
-        may = role in MAY_MANAGE and SCOPES[division]
-        site_in = sites.SiteIn(name="新点位", kind="canteen", division_code=COMMUNITY, organisation_id=ours, kinds=["own_cup"])
         deeds: dict[str, Callable[[], Any]] = {
             "create_site": lambda: sites.create_site(world.house, person, site_in),
             "issue_code": lambda: activity_codes.issue_code(world.house, person, site.id),
             "revoke_code": lambda: activity_codes.revoke_code(world.house, person, code.id, "换新"),
-            "set_status": lambda: sites.set_status(world.house, person, site.id, sites.SiteStatus.OPEN, "照常"),
+            "set_status": lambda: sites.set_status(
+                world.house, person, site.id, sites.SiteStatus.OPEN, "照常"
+            ),
             "void_action": lambda: void_action(world.house, person, action, "重复扫码"),
         }
-        for name, deed in deeds.items():
-            assert allowed(deed) is may, f"{role} in {division} may {name}: {not may}"
         with world.house.db.reading_session() as session:
-            assert bool(sites.list_sites(session, person)) is may
+            seen = bool(sites.list_sites(session, person))
+        return {name: allowed(deed) for name, deed in deeds.items()} | {"list_sites": seen}
+
+    for role, scope in [*((role, DISTRICT) for role in Role), *((Role.ORGANISER, scope) for scope in SCOPES)]:
+        tenant = tenants.get(scope)
+        person = world.colleague(role, division=scope, organisation=tenant.id if tenant else None)
+        may = role in MAY_MANAGE and SCOPES[scope]
+        assert set(try_all(person).values()) == {may}, f"{role} in {scope}"
 
 
 def test_roles_and_scopes_decide_over_campaigns(world: World) -> None:
     site = world.site("clean_plate")
     now = clock.now()
+    week = campaigns.CampaignIn(
+        title="光盘周",
+        division_code=STREET,
+        starts_at=now,
+        ends_at=now + timedelta(days=7),
+        site_ids=[site.id],
+    )
+
+    def may_launch(person: Principal) -> bool:
+        return allowed(lambda: campaigns.create_campaign(world.house, person, week))
+
     for role, division, may in (
         *((role, DISTRICT, role in MAY_MANAGE) for role in Role),
         (Role.ORGANISER, STREET, True),
         (Role.ORGANISER, COMMUNITY, False),  # of the community, not of the street the campaign is for
         (Role.ORGANISER, OTHER_COMMUNITY[:9], False),
     ):
-        person = world.colleague(role, division=division)
-        campaign_in = campaigns.CampaignIn(
-            title="光盘周", division_code=STREET, starts_at=now, ends_at=now + timedelta(days=7), site_ids=[site.id]
-        )
-        assert allowed(lambda: campaigns.create_campaign(world.house, person, campaign_in)) is may, (role, division)  # noqa: B023
+        assert may_launch(world.colleague(role, division=division)) is may, (role, division)
 
 
 def allowed(deed: Callable[[], Any]) -> bool:

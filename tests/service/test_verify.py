@@ -96,7 +96,11 @@ def test_more_records_than_the_limit_are_found(filled: World) -> None:
     other = {"id": "resident_id", "ordinal": "ordinal + 1"}
     picked = ", ".join(other.get(name, name) for name in names)
     tamper(filled.house, f"INSERT INTO action ({', '.join(names)}) SELECT {picked} FROM action")
-    over = [line for line in filled.breaches() if line.startswith("no more records of a kind on a day than its limit")]
+    over = [
+        line
+        for line in filled.breaches()
+        if line.startswith("no more records of a kind on a day than its limit")
+    ]
     assert len(over) == 2  # the third's first record was voided
 
 

@@ -86,6 +86,7 @@ def test_times_are_those_of_shanghai(app: Flask) -> None:
     assert formatting.day(date(2026, 6, 5)) == "2026年6月5日"
     with force_locale("en"):
         assert formatting.moment(late) == "5 Jun 2026, 00:05"
+        assert formatting.day(date(2026, 6, 5)) == "5 Jun 2026"
 
 
 def test_points_carry_their_sign(app: Flask) -> None:

@@ -158,7 +158,7 @@ def name_of(named: Named) -> str:
 
 def day(value: date) -> str:
     """A day: 2026年11月23日."""
-    return format_date(value, format="long", locale=language())
+    return format_date(value, format="y年M月d日" if language() == "zh" else "d MMM y", locale=language())
 
 
 def short_day(value: date) -> str:

@@ -235,6 +235,8 @@ def leave() -> Answer:
 @blueprint.get("/left")
 def left() -> Answer:
     """The account is closed."""
+    if auth.visitor():
+        return redirect(url_for("pages.home"))
     return render_template("left.html")
 
 

@@ -114,9 +114,14 @@ def invite() -> Answer:
     try:
         token = staff_service.invite(house(), [_wanted_grant()], by=staff())
     except TanpuhuiError as error:
-        return _members_page(form_errors(error)), error.status
+        errors = {_FIELDS.get(field, field): said for field, said in form_errors(error).items()}
+        return _members_page(errors), error.status
     address = f"{house().settings.public_url}{url_for('staff.first', token=token)}"
     return _members_page(invitation=address)
+
+
+#: What the service calls grants is the form's scope.
+_FIELDS = {"grants": "scope"}
 
 
 def _wanted_grant() -> dict[str, Any]:

@@ -1,0 +1,282 @@
+"""Organisations: taken in by admins, chosen for sites and invitations, and blind to one another."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import select
+
+from activities import codes
+from activities.campaigns import CampaignIn, create_campaign
+from activities.sites import Site, SiteIn, create_site
+from tanpuhui import clock
+from tanpuhui.audit import AuditEntry
+from tanpuhui.errors import InvalidField, NotAllowed
+from tanpuhui.rooms import build_house
+from tanpuhui.sessions import Principal
+from tanpuhui.staff import Organisation, Role, create_organisation
+from tests.browser import browser
+from tests.tables import contents, written
+from tests.threads import at_once
+from tests.world import COMMUNITY, DISTRICT, OTHER_COMMUNITY, PASSWORD, STREET, World
+
+
+def organisation(world: World, name: str = "第一小学", division: str = COMMUNITY) -> Organisation:
+    return create_organisation(world.house, admin(world), name=name, division_code=division)
+
+
+def admin(world: World, division: str = DISTRICT) -> Principal:
+    return world.colleague(Role.ADMIN, division=division)
+
+
+def test_an_organisation_is_kept_as_told_and_audited(world: World) -> None:
+    boss = admin(world)
+    made = create_organisation(world.house, boss, name="  第一  小学 ", division_code=STREET)
+    with world.house.db.reading_session() as session:
+        found = session.exec(select(Organisation)).one()
+        entry = session.exec(select(AuditEntry).where(AuditEntry.deed == "organisation.created")).one()
+    assert (found.id, found.name, found.division_code) == (made.id, "第一 小学", STREET)
+    assert (entry.actor_id, entry.subject) == (boss.id, f"organisation:{made.id}")
+    assert entry.detail == {"division": STREET}
+
+
+@pytest.mark.parametrize(
+    ("name", "division", "fields"),
+    [
+        ("学", STREET, ["name"]),
+        (" " * 9, STREET, ["name"]),
+        ("学" * 81, STREET, ["name"]),
+        ("第一小学", STREET, ["name"]),
+        (" 第一小学 ", OTHER_COMMUNITY, ["name"]),
+        ("第二小学", "310106999", ["division_code"]),
+        ("学", "", ["name", "division_code"]),
+    ],
+)
+def test_an_organisation_out_of_shape_is_refused(
+    world: World, name: str, division: str, fields: list[str]
+) -> None:
+    organisation(world)
+    boss = admin(world)
+    before = contents(world.house)
+    with pytest.raises(InvalidField) as error:
+        create_organisation(world.house, boss, name=name, division_code=division)
+    assert [bad["field"] for bad in error.value.params["errors"]] == fields
+    assert written(before, contents(world.house)) == {}
+
+
+def test_only_admins_of_the_division_take_organisations_in(world: World) -> None:
+    ours = organisation(world)
+    strangers = [
+        admin(world, OTHER_COMMUNITY[:9]),
+        admin(world, COMMUNITY),  # of less than the street
+        world.colleague(Role.ADMIN, organisation=ours.id),
+        world.colleague(*(set(Role) - {Role.ADMIN})),
+        Principal("resident", world.resident().id, ours.id),
+    ]
+    before = contents(world.house)
+    for stranger in strangers:
+        with pytest.raises(NotAllowed):
+            create_organisation(world.house, stranger, name="第二小学", division_code=STREET)
+    assert written(before, contents(world.house)) == {}
+    create_organisation(world.house, admin(world, STREET), name="第二小学", division_code=STREET)
+
+
+def test_of_two_who_choose_one_name_at_once_the_second_is_told(world: World) -> None:
+    second = build_house(world.house.settings)
+    boss = admin(world)
+
+    def attempt(house: Any) -> str:
+        try:
+            create_organisation(house, boss, name="第一小学", division_code=STREET)
+        except InvalidField as error:
+            return str(error.params["errors"][0]["reason"])
+        return "made"
+
+    results = at_once([lambda house=house: attempt(house) for house in [world.house, second] * 2])  # type: ignore[misc]
+    second.db.dispose()
+    assert sorted(results) == ["made", *["已有同名的单位。"] * 3]
+    with pytest.raises(sa.exc.IntegrityError), world.house.db.session() as session:
+        session.add(Organisation(name="第一小学", division_code=COMMUNITY))
+
+
+def test_an_admin_adds_an_organisation_and_its_organiser_runs_a_site(world: World) -> None:
+    """From the form on the staff page to a site that belongs to the organisation."""
+    boss = browser(world, admin(world))
+    boss.get("/console/staff")
+    page = boss.send("/organisations", name="第一小学", division_code=STREET)
+    assert (boss.path, boss.status) == ("/console/staff", 200)
+    assert "第一小学" in page
+    assert "已有同名的单位" in boss.send("/organisations", name="第一小学", division_code=STREET)
+    assert boss.status == 422
+    assert 'href="/language/en?next=/console/staff"' in boss.page.text
+    assert "至少" not in boss.send("/organisations", name="第二小学", division_code=STREET)
+    option = re.search(r'value="(organisation:[^"]+)"\s*>第一小学', boss.get("/console/staff"))
+    assert option
+    assert "每个角色须对应" in boss.send("/console/staff", role="organiser", scope="")
+    link = re.search(
+        r"<code>(http[^<]+)</code>", boss.send("/console/staff", role="organiser", scope=option[1])
+    )
+    assert link
+
+    teacher = browser(world)
+    teacher.get(urlsplit(link[1]).path)
+    teacher.send(name="李老师", password=PASSWORD)
+    form = teacher.get("/console/sites/new")
+    assert "第一小学" in form
+    assert "第二小学" not in form
+    assert "不属于某个单位" not in form
+    fields = {"name": "学校食堂", "kind": "canteen", "kinds": ["clean_plate"]}
+    school = option[1].partition(":")[2]
+    refused = teacher.send(**fields, division_code=OTHER_COMMUNITY, organisation_id=school)
+    assert "点位应在所属单位的区划内" in refused
+    page = teacher.send(**fields, division_code=COMMUNITY, organisation_id=school)
+    assert teacher.path.startswith("/console/sites/")
+    assert "第一小学" in page
+    assert "学校食堂" in teacher.get("/console")
+    assert "发布" in teacher.get("/console/campaigns")
+    teacher.get("/console/staff")
+    assert teacher.status == 403
+
+
+def test_an_admin_sees_the_staff_and_organisations_of_their_own_scope(world: World) -> None:
+    organisation(world, "本街小学", COMMUNITY)
+    there = organisation(world, "他街小学", OTHER_COMMUNITY)
+    world.colleague(Role.ORGANISER, organisation=there.id)
+    page = browser(world, admin(world, STREET)).get("/console/staff")
+    assert "本街小学" in page
+    assert "他街小学" not in page
+    assert "静安区" not in page
+    assert page.count("<tr>") == 2  # the heading, and themselves
+
+
+# --- one organisation cannot see or change what is another's ------------------------------------------------
+
+
+class Tenant:
+    """An organisation with a site, a code, a record and a campaign around it."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.organisation = organisation(world, f"{name}小学")
+        self.organiser = world.colleague(*Role, organisation=self.organisation.id)
+        self.site = create_site(
+            world.house,
+            self.organiser,
+            SiteIn(
+                name=f"{name}食堂",
+                kind="canteen",
+                division_code=COMMUNITY,
+                organisation_id=self.organisation.id,
+                kinds=["clean_plate"],
+            ),
+        )
+        self.code = codes.issue_code(world.house, self.organiser, self.site.id)
+        token = codes.token_of(world.house.settings, self.code.id)
+        self.action = UUID(world.scan(world.resident(), token)["action"]["id"])
+        now = clock.now()
+        campaign_in = CampaignIn(
+            title=f"{name}光盘周",
+            division_code=DISTRICT,
+            starts_at=now,
+            ends_at=now.replace(year=now.year + 1),
+            site_ids=[self.site.id],
+        )
+        self.campaign = create_campaign(world.house, world.organiser, campaign_in)
+
+    @property
+    def new_site(self) -> dict[str, Any]:
+        """The form that would register one more site of this organisation."""
+        return {
+            "name": "冒名食堂",
+            "kind": "canteen",
+            "division_code": COMMUNITY,
+            "organisation_id": str(self.organisation.id),
+            "kinds": ["clean_plate"],
+        }
+
+    @property
+    def new_campaign(self) -> dict[str, Any]:
+        """The form that would launch a campaign over this organisation's site."""
+        return {
+            "title": "冒名活动",
+            "division_code": DISTRICT,
+            "starts_at": "2030-01-01T00:00",
+            "ends_at": "2030-02-01T00:00",
+            "site_ids": [str(self.site.id)],
+        }
+
+
+REASON = {"reason": "不归我管"}
+
+#: Every endpoint of the console: method, endpoint, its address for a tenant, the form, the answer to a stranger.
+ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict[str, Any]], int]] = [
+    ("GET", "console.sites", lambda _: "/console", lambda _: {}, 200),
+    ("GET", "console.new_site", lambda _: "/console/sites/new", lambda _: {}, 200),
+    ("POST", "console.new_site", lambda _: "/console/sites/new", lambda them: them.new_site, 403),
+    ("GET", "console.site", lambda them: f"/console/sites/{them.site.id}", lambda _: {}, 403),
+    (
+        "POST",
+        "console.set_status",
+        lambda them: f"/console/sites/{them.site.id}/status",
+        lambda _: {"status": "closed", **REASON},
+        403,
+    ),
+    (
+        "POST",
+        "console.set_status",
+        lambda them: f"/console/sites/{them.site.id}/status",
+        lambda _: {"status": "closed"},
+        403,
+    ),
+    ("POST", "console.issue", lambda them: f"/console/sites/{them.site.id}/codes", lambda _: {}, 403),
+    ("POST", "console.reissue", lambda them: f"/console/codes/{them.code.id}/reissue", lambda _: REASON, 403),
+    ("POST", "console.reissue", lambda them: f"/console/codes/{them.code.id}/reissue", lambda _: {}, 403),
+    ("GET", "console.poster", lambda them: f"/console/codes/{them.code.id}/poster.pdf", lambda _: {}, 403),
+    ("GET", "console.poster", lambda them: f"/console/codes/{them.code.id}/poster.png", lambda _: {}, 403),
+    ("GET", "console.void", lambda them: f"/console/actions/{them.action}/void", lambda _: {}, 403),
+    ("POST", "console.void", lambda them: f"/console/actions/{them.action}/void", lambda _: REASON, 403),
+    ("GET", "console.campaigns", lambda _: "/console/campaigns", lambda _: {}, 200),
+    ("GET", "console.new_campaign", lambda _: "/console/campaigns/new", lambda _: {}, 200),
+    ("POST", "console.new_campaign", lambda _: "/console/campaigns/new", lambda them: them.new_campaign, 403),
+    (
+        "POST",
+        "console.cancel",
+        lambda them: f"/console/campaigns/{them.campaign.id}/cancel",
+        lambda _: REASON,
+        403,
+    ),
+]
+
+
+def test_the_table_names_every_endpoint_of_the_console(world: World) -> None:
+    rules = [rule for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith("console.")]
+    offered = {
+        (method, rule.endpoint) for rule in rules for method in (rule.methods or set()) & {"GET", "POST"}
+    }
+    assert offered == {(method, endpoint) for method, endpoint, *_ in ENDPOINTS}
+
+
+def test_one_organisation_cannot_see_or_change_what_is_anothers(world: World) -> None:
+    """Whatever roles a member of staff has: in one organisation, they open nothing of another's."""
+    ours, theirs = Tenant(world, "甲"), Tenant(world, "乙")
+    stranger, owner = browser(world, ours.organiser), browser(world, theirs.organiser)
+    world.app.config["WTF_CSRF_ENABLED"] = (
+        False  # what keeps a stranger out is the scope, not the form's token
+    )
+    before = contents(world.house)
+    for method, endpoint, address, form, status in ENDPOINTS:
+        data = form(theirs) if method == "POST" else None
+        answer = stranger.client.open(
+            address(theirs), method=method, data=data, headers={"Accept": "text/html"}
+        )
+        assert answer.status_code == status, (method, endpoint)
+        assert b"\xe4\xb9\x99" not in answer.data, (method, endpoint)  # 乙, in every name of theirs
+    assert written(before, contents(world.house)) == {}
+    for method, endpoint, address, *_ in ENDPOINTS:
+        if method == "GET":
+            assert owner.client.get(address(theirs)).status_code == 200, endpoint
+    with world.house.db.reading_session() as session:
+        assert session.get_one(Site, theirs.site.id).status == "open"
