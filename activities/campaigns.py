@@ -14,6 +14,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from activities.sites import MANAGERS, Site, get_site
 from tanpuhui import audit, clock, ids, reference
+from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
@@ -64,6 +65,8 @@ def create_campaign(house: House, principal: Principal, campaign_in: CampaignIn)
         raise InvalidField(errors=[{"field": "ends_at", "reason": N_("结束时间应晚于开始时间。")}])
     with house.db.session() as session:
         require(session, principal, MANAGERS, division_code=campaign_in.division_code)
+        if session.get(Division, campaign_in.division_code) is None:
+            raise InvalidField(errors=[{"field": "division_code", "reason": N_("没有这个区划。")}])
         for site_id in campaign_in.site_ids:
             get_site(session, principal, site_id)
         campaign = Campaign(**campaign_in.model_dump(exclude={"site_ids"}), created_by=principal.id)

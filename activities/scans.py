@@ -352,7 +352,8 @@ def check_code(code: KnownCode, occurred_at: datetime, now: datetime) -> None:
     if code.site.status != SiteStatus.OPEN:
         raise SiteClosed
     good_from = max(code.code.issued_at, code.code.valid_from or code.code.issued_at)
-    if occurred_at < good_from and not (good_from <= now < good_from + limits.SKEW):
+    slow = limits.SKEW if good_from <= now < good_from + limits.SKEW else timedelta(0)  # a phone's clock lags
+    if occurred_at < good_from - slow:
         raise CodeNotYetValid
     if code.code.valid_until and occurred_at >= code.code.valid_until:
         raise CodeExpired

@@ -274,7 +274,7 @@ class QuantityNotPositive(Refused):
 class QuantityTooPrecise(Refused):
     """More decimals or digits than can be recorded exactly."""
 
-    code, text = "quantity_too_precise", N_("数量最多保留三位小数。")
+    code, text = "quantity_too_precise", N_("数量最多九位整数、三位小数。")
     next_step = N_("请四舍五入后再试。")
 
 

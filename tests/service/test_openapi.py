@@ -45,7 +45,7 @@ OPERATIONS = [
 ]
 
 #: Examples of each operation, for data that fits the description and for data that does not.
-EXAMPLES = {"resident": 40, "organiser": 40, "officer": 40, None: 10}
+EXAMPLES = {"resident": 30, "organiser": 30, "officer": 30, None: 10}
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,7 @@ def test_a_replay_is_answered_even_when_the_code_is_gone(world: World) -> None:
     token = world.code_at(site)
     first = ask(world, resident, token, "k")
     activity_codes.revoke_code(
-        world.house, world.organiser, activity_codes.read_token(world.house.settings, token), "旧"
+        world.house, world.organiser, activity_codes.read_token(world.house.settings, token), "换新"
     )
     assert ask(world, resident, token, "k").body == first.body
     with pytest.raises(TanpuhuiError) as refusal:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from sqlmodel import SQLModel
 
 from activities import codes, sites
+from activities.campaigns import cancel_campaign
 from activities.sites import SiteIn, SiteStatus
 from tanpuhui import clock, ids, signing
 from tanpuhui.errors import CodeInvalid, InvalidField, NotFound, TanpuhuiError
@@ -157,6 +158,22 @@ def test_what_is_not_there_is_not_found(world: World) -> None:
     ):
         with pytest.raises(NotFound):
             deed()
+
+
+def test_what_takes_something_from_people_needs_a_reason(world: World) -> None:
+    site = world.site("clean_plate")
+    code = codes.issue_code(world.house, world.organiser, site.id)
+    campaign = world.campaign(site)
+    before = contents(world.house)
+    for reason in ("", " \n", "短", "长" * 201):
+        for deed in (
+            lambda text: codes.revoke_code(world.house, world.organiser, code.id, text),
+            lambda text: sites.set_status(world.house, world.organiser, site.id, SiteStatus.CLOSED, text),
+            lambda text: cancel_campaign(world.house, world.organiser, campaign.id, text),
+        ):
+            with pytest.raises(InvalidField):
+                deed(reason)
+    assert written(before, contents(world.house)) == {}
 
 
 def test_the_database_itself_guards_sites_and_codes(world: World) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from flask import Flask, Response, request, url_for
+from flask import Flask, Response, current_app, request, url_for
 from flask_babel import Babel
 from flask_openapi import Info, OpenAPI
 from flask_wtf import CSRFProtect
@@ -91,6 +91,8 @@ def _protect(response: Response) -> Response:
         headers["Content-Security-Policy"] = _POLICY
         headers["Referrer-Policy"] = "same-origin"
         headers["Permissions-Policy"] = "geolocation=(), microphone=()"
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
     return response
 
 
