@@ -12,67 +12,37 @@ Each scan writes rows of its own resident only, besides appending to the event l
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from activities import limits
 from activities.actions import INSERT_ACTIONS, READ_DAYS
 from activities.catalogue import ActionKind
 from activities.codes import read_token
-from activities.events import ActionRecorded
+from activities.drafts import Draft, ScanRequest, check_code, draft_of, fit, read_days
 from activities.known import Knowledge, Known, KnownCode
-from activities.quantify.calculation import parse_quantity, quantify
-from activities.sites import SiteStatus
-from tanpuhui import clock, idempotency, ids
+from activities.quantify.calculation import parse_quantity
+from tanpuhui import clock, idempotency
 from tanpuhui.batching import Batcher
 from tanpuhui.errors import (
-    CodeExpired,
     CodeInvalid,
-    CodeNotYetValid,
-    CodeRevoked,
     EvidenceTooWeak,
     KeyReused,
     KindDisabled,
-    KindNotHere,
-    KindRequired,
-    NoFactor,
     NotAllowed,
     NotAuthenticated,
-    ResidentInactive,
-    SiteClosed,
     TanpuhuiError,
     Unavailable,
-    UnknownKind,
 )
 from tanpuhui.idempotency import Answer
-from tanpuhui.people import ResidentStatus, take_turn
+from tanpuhui.people import take_turn
 from tanpuhui.rooms import House
 from tanpuhui.sessions import identify_machines
 
 #: Under load a batch waits this long for company, in seconds; a lone scan never waits.
 GATHER = 0.003
-
-
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
-    """What a resident asks to have recorded; quantities in thousandths, times aware.
-
-    `who` is the resident, or the fingerprint of the API token that is to prove it: the desk then looks the
-    token up in the scan's own transaction.
-    """
-
-    who: UUID | str
-    key: str
-    code_id: int
-    kind: str | None
-    quantity_milli: int | None
-    occurred_at: datetime | None
-    request_hash: str
 
 
 def read_request(
@@ -93,9 +63,7 @@ def read_request(
     code_id = read_token(house.settings, code)
     milli = None if quantity is None else parse_quantity(quantity)
     asked = {"code": code_id, "kind": kind, "quantity": milli, "occurred_at": occurred_at}
-    return ScanRequest(
-        who, key, code_id, kind, milli, occurred_at, idempotency.request_hash(asked)
-    )
+    return ScanRequest(who, key, code_id, kind, milli, occurred_at, idempotency.request_hash(asked))
 
 
 class Desk:
@@ -139,7 +107,7 @@ class Desk:
         answered = idempotency.find(
             connection, [(resident_id, requests[index].key) for index, resident_id in asking.items()]
         )
-        fresh: list[tuple[int, _Draft]] = []
+        fresh: list[tuple[int, Draft]] = []
         for index, resident_id in asking.items():
             request = requests[index]
             stored = answered.get((resident_id, request.key))
@@ -148,7 +116,7 @@ class Desk:
                 answers[index] = Answer(stored.answer, replayed=True) if same else KeyReused()
                 continue
             try:
-                draft = _draft(
+                draft = draft_of(
                     connection,
                     known,
                     request,
@@ -163,17 +131,17 @@ class Desk:
         return [answers[index] for index in range(len(requests))]
 
     def _insert(
-        self, connection: Connection, known: Known, drafts: list[tuple[int, "_Draft"]]
+        self, connection: Connection, known: Known, drafts: list[tuple[int, "Draft"]]
     ) -> dict[int, Answer | BaseException]:
         if not drafts:
             return {}
-        days = _read_days(connection, [draft for _, draft in drafts])
+        days = read_days(connection, [draft for _, draft in drafts])
         answers: dict[int, Answer | BaseException] = {}
-        fitting: list[tuple[int, _Draft, int]] = []
+        fitting: list[tuple[int, Draft, int]] = []
         for index, draft in drafts:
             try:
                 rows = days.get(draft.fields["resident_id"], [])
-                fitting.append((index, draft, _fit(draft, known, rows)))
+                fitting.append((index, draft, fit(draft, known, rows)))
             except TanpuhuiError as refusal:
                 answers[index] = refusal
         if not fitting:
@@ -222,180 +190,6 @@ def _identify(
     return asking
 
 
-# --- from a request to a record ----------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A scan that may be recorded if the day's limits allow."""
-
-    request: ScanRequest
-    kind: ActionKind
-    day: date
-    now: datetime
-    fields: dict[str, Any]
-    ordinal: int = 0
-
-    def row(self) -> dict[str, Any]:
-        """The action's row."""
-        row = {name: value for name, value in self.fields.items() if name not in {"unit", "verified"}}
-        return row | {"ordinal": self.ordinal}
-
-    def event(self) -> ActionRecorded:
-        """The fact. Every value was checked on the way here, so it is not validated again."""
-        fields = {name: value for name, value in self.fields.items() if name != "id"}
-        return ActionRecorded.model_construct(subject_id=self.fields["id"], **fields)
-
-    def view(self) -> dict[str, Any]:
-        """The action as the API shows it."""
-        return action_view(self.fields)
-
-
-_REDUCTION = ("co2e_mg", "co2e_mid_mg", "co2e_high_mg", "nox_ug", "pm25_ug", "voc_ug", "so2_ug", "co_ug")
-
-
-def action_view(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An action as the API shows it, from the fields of its row and the unit of its kind."""
-    return {
-        "id": str(fields["id"]),
-        "kind": fields["kind"],
-        "quantity": number(fields["quantity_milli"]),
-        "unit": fields["unit"],
-        "occurred_at": fields["occurred_at"].isoformat().replace("+00:00", "Z"),
-        "evidence": fields["evidence"],
-        "site_id": str(fields["site_id"]),
-        "campaign_id": str(fields["campaign_id"]) if fields["campaign_id"] else None,
-        "reduction": {
-            **{name: fields[name] for name in _REDUCTION},
-            "factor_version": fields["factor_version"],
-            "city_credited": fields["city_credited"],
-        },
-    }
-
-
-def number(milli: int) -> int | float:
-    """Thousandths as a JSON number: 2500 -> 2.5. Exact up to the nine digits a quantity may have."""
-    return milli // 1000 if milli % 1000 == 0 else float(Decimal(milli) / 1000)
-
-
-def _draft(
-    connection: Connection,
-    known: Known,
-    request: ScanRequest,
-    resident: sa.Row[Any] | None,
-    now: datetime,
-    late_hours: int,
-) -> _Draft:
-    if resident is None or resident.status != ResidentStatus.ACTIVE:
-        raise ResidentInactive
-    code = known.code(connection, request.code_id)
-    kind = choose_kind(known, code, request.kind)
-    assert code is not None
-    occurred_at = limits.check_time(request.occurred_at, now, late_hours)
-    check_code(code, occurred_at, now)
-    if known.tiers[code.code.evidence].rank < known.tiers[kind.lowest_evidence].rank:
-        raise EvidenceTooWeak
-    quantity = limits.check_quantity(kind, request.quantity_milli)
-    day = clock.day_of(occurred_at)
-    factor = known.factor_on(kind.code, day)
-    if factor is None:
-        raise NoFactor
-    campaign = code.campaign_at(occurred_at)
-    reduction = quantify(quantity, factor)
-    fields = {
-        "id": ids.new_id(),
-        "resident_id": resident.id,
-        "day": day,
-        "kind": kind.code,
-        "unit": kind.unit,
-        "quantity_milli": quantity,
-        "occurred_at": occurred_at,
-        "recorded_at": now,
-        "evidence": code.code.evidence,
-        "verified": known.tiers[code.code.evidence].counts_as_verified,
-        "site_id": code.site.id,
-        "code_id": code.code.id,
-        "division_code": resident.division_code,
-        "campaign_id": campaign.id if campaign else None,
-        "factor_version": factor.id,
-        "city_credited": factor.city_credited,
-        **{name: getattr(reduction, name) for name in _REDUCTION},
-    }
-    return _Draft(request, kind, day, now, fields)
-
-
-def choose_kind(known: Known, code: KnownCode | None, wanted: str | None) -> ActionKind:
-    """The kind of action to record at this code's site.
-
-    Raises CodeInvalid for a code that does not exist, UnknownKind, KindNotHere, KindDisabled, KindRequired.
-    """
-    if code is None:
-        raise CodeInvalid
-    if wanted is None:
-        if len(code.kinds) != 1:
-            raise KindRequired(kinds=list(code.kinds))
-        wanted = code.kinds[0]
-    kind = known.kinds.get(wanted)
-    if kind is None:
-        raise UnknownKind
-    if wanted not in code.kinds:
-        raise KindNotHere
-    if not kind.enabled:
-        raise KindDisabled
-    return kind
-
-
-def check_code(code: KnownCode, occurred_at: datetime, now: datetime) -> None:
-    """Refuse a code that is revoked, closed, or was not good when it happened."""
-    if code.code.revoked_at is not None:
-        raise CodeRevoked
-    if code.site.status != SiteStatus.OPEN:
-        raise SiteClosed
-    good_from = max(code.code.issued_at, code.code.valid_from or code.code.issued_at)
-    slow = limits.SKEW if good_from <= now < good_from + limits.SKEW else timedelta(0)  # a phone's clock lags
-    if occurred_at < good_from - slow:
-        raise CodeNotYetValid
-    if code.code.valid_until and occurred_at >= code.code.valid_until:
-        raise CodeExpired
-
-
-def _read_days(connection: Connection, drafts: Sequence[_Draft]) -> dict[UUID, list[sa.Row[Any]]]:
-    """Each resident's records of the days concerned and their neighbours (intervals cross midnight)."""
-    days = {draft.day + timedelta(days=apart) for draft in drafts for apart in (-1, 0, 1)}
-    rows = READ_DAYS.run(
-        connection,
-        residents=[draft.fields["resident_id"] for draft in drafts],
-        days=[day.isoformat() for day in sorted(days)],
-    )
-    found: dict[UUID, list[sa.Row[Any]]] = {}
-    for row in rows:
-        found.setdefault(row.resident_id, []).append(row)
-    return found
-
-
-def _fit(draft: _Draft, known: Known, rows: Sequence[sa.Row[Any]]) -> int:
-    """Check the day's limits and number the record; how many more of its kind fit on that day."""
-    standing = [
-        limits.Recorded(
-            row.kind,
-            known.kinds[row.kind].name_zh,
-            known.kinds[row.kind].name_en,
-            known.kinds[row.kind].clash_group,
-            row.day,
-            row.occurred_at,
-            row.quantity_milli,
-            known.kinds[row.kind].min_interval_minutes,
-        )
-        for row in rows
-        if not row.voided
-    ]
-    fields = draft.fields
-    left = limits.check_day(draft.kind, fields["quantity_milli"], fields["occurred_at"], draft.day, standing)
-    numbers = [row.ordinal for row in rows if row.kind == draft.kind.code and row.day == draft.day]
-    draft.ordinal = max(numbers, default=0) + 1
-    return left
-
-
 # --- before the scan ---------------------------------------------------------------------------------------
 
 
@@ -428,7 +222,9 @@ def preview(house: House, token: str, resident_id: UUID | None = None) -> Previe
             raise EvidenceTooWeak if code.kinds else KindDisabled
         today = clock.day_of(now)
         rows = (
-            READ_DAYS.run(connection, residents=[resident_id], days=[today.isoformat()]) if resident_id else []
+            READ_DAYS.run(connection, residents=[resident_id], days=[today.isoformat()])
+            if resident_id
+            else []
         )
     done = [row.kind for row in rows if not row.voided]
     left = {kind.code: max(0, kind.records_per_day - done.count(kind.code)) for kind in kinds}

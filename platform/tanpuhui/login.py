@@ -108,15 +108,15 @@ def check_code(house: House, *, phone: str, code: str) -> str:
             .limit(3)
             .with_for_update()
         ).all()
-        right = None
+        right = False
         for row in rows:
             row.tries += 1
             given = _fingerprint(house, "code", f"{row.id}:{code.strip()}")
-            if hmac.compare_digest(row.code_hash, given):
-                row.used_at = clock.now()
-                right = row
+            right = hmac.compare_digest(row.code_hash, given) or right
+        for row in rows:
+            row.used_at = clock.now() if right else None  # one log-in uses up every code of the number
             session.add(row)
-    if right is None:
+    if not right:
         raise WrongLoginCode
     return phone
 

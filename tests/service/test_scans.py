@@ -540,7 +540,7 @@ def test_turns_and_the_constraint_each_hold_the_limit(
             connection.execute(
                 sa.text("ALTER TABLE action DROP CONSTRAINT uq_action_resident_id_day_kind_ordinal")
             )
-    both, met, read_days = threading.Barrier(2), threading.local(), scans._read_days
+    both, met, read_days = threading.Barrier(2), threading.local(), scans.read_days
 
     def read_then_wait(*args: Any) -> Any:
         rows = read_days(*args)
@@ -550,7 +550,7 @@ def test_turns_and_the_constraint_each_hold_the_limit(
                 both.wait(timeout=0.7)
         return rows
 
-    monkeypatch.setattr(scans, "_read_days", read_then_wait)
+    monkeypatch.setattr(scans, "read_days", read_then_wait)
     results = at_once(
         [lambda house=house: scan_through(house, resident, code, f"k{id(house)}") for house in houses]
     )
