@@ -307,7 +307,9 @@ def blueprint(house: House) -> APIBlueprint:
     def post_revoke(path: CodePath, body: ReasonIn) -> Response:
         return json_answer(_code(house, codes.revoke_code(house, machine(), path.code_id, body.reason)))
 
-    @api.post("/actions/<action_id>/void", summary="Take an action back", responses={"200": VoidOut, **WRITING})
+    @api.post(
+        "/actions/<action_id>/void", summary="Take an action back", responses={"200": VoidOut, **WRITING}
+    )
     def post_void(path: ActionPath, body: ReasonIn) -> Response:
         review.void_action(house, machine(), path.action_id, body.reason)
         return json_answer({"id": str(path.action_id), "voided": True})

@@ -14,7 +14,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from activities.sites import get_site
 from tanpuhui import audit, clock, ids, reference, signing
 from tanpuhui.config import Settings
-from tanpuhui.errors import InvalidField, NotFound
+from tanpuhui.errors import AlreadyRevoked, InvalidField, NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
@@ -65,26 +65,52 @@ def issue_code(
                     {"field": "valid_until", "reason": N_("现场码须填写起止时间，最长三天，且结束晚于开始。")}
                 ]
             )
-        code = Code(
-            id=_free_number(session),
-            site_id=site_id,
-            evidence="staff_confirmed" if staffed else "site_code",
-            valid_from=valid_from,
-            valid_until=valid_until,
-            issued_by=principal.id,
-        )
-        session.add(code)
-        audit.note(
-            session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
-            deed="code.issued",
-            subject=f"code:{code.id}",
-            site=str(site_id),
-        )
-        session.flush()
-        reference.bump(session.connection())
-        return code
+        return _issue(session, principal, site_id, valid_from=valid_from, valid_until=valid_until)
+
+
+def replace_code(house: House, principal: Principal, code_id: int, reason: str) -> Code:
+    """Withdraw a code and issue a new one for its site, both or neither; the code now in its place.
+
+    Of two requests at once, one replaces the code, and the other is answered with AlreadyRevoked. Raises NotFound,
+    NotAllowed, InvalidField (no reason).
+    """
+    reason = audit.reason(reason)
+    with house.db.session() as session:
+        code = _own_code(session, principal, code_id)
+        if code.revoked_at is not None:
+            raise AlreadyRevoked
+        _revoke(session, principal, code, reason)
+        return _issue(session, principal, code.site_id)
+
+
+def _issue(
+    session: Session,
+    principal: Principal,
+    site_id: UUID,
+    *,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> Code:
+    code = Code(
+        id=_free_number(session),
+        site_id=site_id,
+        evidence="staff_confirmed" if valid_until else "site_code",
+        valid_from=valid_from,
+        valid_until=valid_until,
+        issued_by=principal.id,
+    )
+    session.add(code)
+    audit.note(
+        session,
+        actor_kind=principal.kind,
+        actor_id=principal.id,
+        deed="code.issued",
+        subject=f"code:{code.id}",
+        site=str(site_id),
+    )
+    session.flush()
+    reference.bump(session.connection())
+    return code
 
 
 def revoke_code(house: House, principal: Principal, code_id: int, reason: str) -> Code:
@@ -94,24 +120,33 @@ def revoke_code(house: House, principal: Principal, code_id: int, reason: str) -
     """
     reason = audit.reason(reason)
     with house.db.session() as session:
-        code = session.get(Code, code_id, with_for_update=True)
-        if code is None:
-            raise NotFound
-        get_site(session, principal, code.site_id)
+        code = _own_code(session, principal, code_id)
         if code.revoked_at is None:
-            code.revoked_at = clock.now()
-            session.add(code)
-            audit.note(
-                session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
-                deed="code.revoked",
-                subject=f"code:{code.id}",
-                reason=reason,
-            )
-            session.flush()
-            reference.bump(session.connection())
+            _revoke(session, principal, code, reason)
         return code
+
+
+def _own_code(session: Session, principal: Principal, code_id: int) -> Code:
+    code = session.get(Code, code_id, with_for_update=True)
+    if code is None:
+        raise NotFound
+    get_site(session, principal, code.site_id)
+    return code
+
+
+def _revoke(session: Session, principal: Principal, code: Code, reason: str) -> None:
+    code.revoked_at = clock.now()
+    session.add(code)
+    audit.note(
+        session,
+        actor_kind=principal.kind,
+        actor_id=principal.id,
+        deed="code.revoked",
+        subject=f"code:{code.id}",
+        reason=reason,
+    )
+    session.flush()
+    reference.bump(session.connection())
 
 
 def codes_of(session: Session, site_id: UUID) -> Sequence[Code]:

@@ -152,15 +152,14 @@ def issue(site_id: UUID) -> Answer:
 def reissue(code_id: int) -> Answer:
     """Withdraw a code and issue a new one for the same site."""
     try:
-        withdrawn = codes.revoke_code(house(), staff(), code_id, request.form.get("reason", ""))
+        fresh = codes.replace_code(house(), staff(), code_id, request.form.get("reason", ""))
     except InvalidField as error:
         with house().db.reading_session() as session:
             code = session.get(Code, code_id)
         if code is None:
             raise NotFound from None
         return _site_page(code.site_id, error, f"code-{code_id}")
-    codes.issue_code(house(), staff(), withdrawn.site_id)
-    return redirect(url_for("console.site", site_id=withdrawn.site_id), 303)
+    return redirect(url_for("console.site", site_id=fresh.site_id), 303)
 
 
 @blueprint.get("/console/codes/<int(max=1099511627775):code_id>/poster.<any(pdf, png):form>")

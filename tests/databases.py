@@ -4,7 +4,6 @@ Each engine is migrated once and loaded once; every test then gets a fresh copy.
 """
 
 import contextlib
-import glob
 import os
 import pwd
 import shutil
@@ -35,8 +34,8 @@ def postgres_programs() -> Path | None:
     found = shutil.which("initdb")
     if found:
         return Path(found).resolve().parent
-    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-    return Path(folders[-1]) if folders else None
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return folders[-1] if folders else None
 
 
 def free_port() -> int:

@@ -46,7 +46,9 @@ class World:
         """New residents."""
         return [self.resident() for _ in range(count)]
 
-    def colleague(self, *roles: Role, division: str | None = DISTRICT, organisation: UUID | None = None) -> Principal:
+    def colleague(
+        self, *roles: Role, division: str | None = DISTRICT, organisation: UUID | None = None
+    ) -> Principal:
         """A new member of staff with `roles` in a division or an organisation."""
         scope = {"organisation_id": organisation} if organisation else {"division_code": division}
         with self.house.db.session() as session:
@@ -88,7 +90,9 @@ class World:
         """The token of a new code at `site`."""
         now = clock.now()
         window = (
-            {"valid_from": now - timedelta(hours=1), "valid_until": now + timedelta(hours=8)} if staffed else {}
+            {"valid_from": now - timedelta(hours=1), "valid_until": now + timedelta(hours=8)}
+            if staffed
+            else {}
         )
         code = codes.issue_code(self.house, self.organiser, site.id, **window)
         return codes.token_of(self.house.settings, code.id)
@@ -163,7 +167,13 @@ class World:
         return client
 
     def call(
-        self, method: str, path: str, token: str | None = None, *, headers: dict[str, str] | None = None, **more: Any
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        **more: Any,
     ) -> TestResponse:
         """A call of the API at ``/api/v1`` + `path`, with a bearer token, by a client that keeps no cookies."""
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
@@ -173,7 +183,9 @@ class World:
         )
         return answer
 
-    def post_scan(self, token: str | None, body: Any, key: str | None = "key", **headers: str) -> TestResponse:
+    def post_scan(
+        self, token: str | None, body: Any, key: str | None = "key", **headers: str
+    ) -> TestResponse:
         """`POST /api/v1/scans` with `body` as JSON."""
         keyed = {"Idempotency-Key": key} if key is not None else {}
         return self.call("POST", "/scans", token, json=body, headers={**keyed, **headers})

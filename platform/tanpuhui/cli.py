@@ -164,7 +164,9 @@ def _check_role(session: Any, kind: str, subject_id: UUID) -> None:
 
 
 @cli.command()
-@click.option("--role", "roles", type=click.Choice([role.value for role in Role]), multiple=True, required=True)
+@click.option(
+    "--role", "roles", type=click.Choice([role.value for role in Role]), multiple=True, required=True
+)
 @click.option("--division", help="Code of the division they work for (default: the district).")
 def invite(roles: tuple[str, ...], division: str | None) -> None:
     """A one-time link by which a member of staff chooses a name and a password."""

@@ -144,6 +144,12 @@ class AlreadyVoided(Conflict):
     code, text = "already_voided", N_("这条记录已经撤销。")
 
 
+class AlreadyRevoked(Conflict):
+    """The code to be replaced was withdrawn before."""
+
+    code, text = "already_revoked", N_("这张码已经停用，请刷新页面查看新码。")
+
+
 class InsufficientPoints(Conflict):
     """A transfer would take an account below zero."""
 
@@ -281,7 +287,7 @@ class QuantityTooPrecise(Refused):
 class QuantityOutOfRange(Refused):
     """Outside the bounds published with the kind."""
 
-    code, text = "quantity_out_of_range", N_("数量应在 %(minimum)s 到 %(maximum)s %(unit)s 之间。")
+    code, text = "quantity_out_of_range", N_("数量应在 %(minimum)s 到 %(maximum)s %(unit)s之间。")
     next_step = N_("请核对后重新填写。")
 
 

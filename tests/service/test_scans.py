@@ -274,7 +274,7 @@ def test_a_staffed_code_is_good_for_its_time_only(world: World, time: Any) -> No
     resident = world.resident()
     later(time, hours=8)
     refused(world, "code_expired", resident, code)
-    world.scan(resident, code, occurred_at=clock.now() - timedelta(seconds=1))
+    refused(world, "code_expired", resident, code, occurred_at=clock.now() - timedelta(seconds=1))
 
 
 def test_codes_sites_and_kinds_that_cannot_be_used_are_refused(world: World) -> None:

@@ -203,3 +203,21 @@ def test_the_database_itself_guards_sites_and_codes(world: World) -> None:
     for change in wrong:
         with pytest.raises(sa.exc.IntegrityError), world.house.db.transaction() as connection:
             connection.execute(change)
+
+
+def test_a_code_is_replaced_whole_and_once(world: World) -> None:
+    site = world.site("clean_plate")
+    old = codes.issue_code(world.house, world.organiser, site.id)
+    results = at_once(
+        [lambda: codes.replace_code(world.house, world.organiser, old.id, "海报破损") for _ in range(2)]
+    )
+    assert sorted(getattr(result, "code", "replaced") for result in results) == [
+        "already_revoked",
+        "replaced",
+    ]
+    with world.house.db.reading_session() as session:
+        now_there = codes.codes_of(session, site.id)
+    assert [code.id for code in now_there if code.revoked_at is None] == [
+        result.id for result in results if isinstance(result, codes.Code)
+    ]
+    assert len(now_there) == 2

@@ -42,7 +42,9 @@ def blueprint(house: House) -> APIBlueprint:
     """The operations of the bureau under `/api/v1`."""
     api = api_blueprint("bureau-api", __name__)
 
-    @api.get("/statistics", summary="Participation and reductions", responses={"200": StatisticsOut, **READING})
+    @api.get(
+        "/statistics", summary="Participation and reductions", responses={"200": StatisticsOut, **READING}
+    )
     def get_statistics(query: StatisticsQuery) -> Response:
         may_read(house, machine())
         last = query.to or clock.today()

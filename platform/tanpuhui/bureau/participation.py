@@ -91,9 +91,7 @@ def statistics(connection: Connection, within: Period, by: Sequence[str] = ()) -
     return rows
 
 
-def _participants(
-    connection: Connection, within: Period, by: Sequence[str]
-) -> dict[tuple[Any, ...], int]:
+def _participants(connection: Connection, within: Period, by: Sequence[str]) -> dict[tuple[Any, ...], int]:
     """Distinct residents with a standing action."""
     people = SQLModel.metadata.tables["daily_participant"]
     keys = _keys(people, by)

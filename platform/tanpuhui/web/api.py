@@ -71,7 +71,9 @@ def iso(moment: datetime) -> str:
 class StrictRequest(Request):
     """Reads JSON exactly: decimals stay decimal; doubled names, NUL and lone surrogates are refused."""
 
-    max_content_length = MAX_BODY + 1  # one more: of a body without its length, the rest is cut off in silence
+    max_content_length = (
+        MAX_BODY + 1
+    )  # one more: of a body without its length, the rest is cut off in silence
 
     def get_json(self, *_args: Any, **_kwargs: Any) -> Any:
         """The body as a JSON object. Raises InvalidInput, UnsupportedMedia, TooLarge."""
@@ -184,7 +186,6 @@ def api_blueprint(
         abp_security=None if public else [{"bearer": []}],
     )
     if not public:
-
         later = {f"{name}.{operation}" for operation in proving_themselves}
 
         @blueprint.before_request

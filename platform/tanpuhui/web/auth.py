@@ -171,4 +171,3 @@ def _here() -> str:
 def init_app(app: Flask) -> None:
     """Let templates ask who is logged in."""
     app.jinja_env.globals.update(visitor=visitor, colleague=colleague, roles_here=roles_here)
-

@@ -112,4 +112,3 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, lambda _error: answer(errors.FormExpired()))
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(Exception, _unexpected)
-
