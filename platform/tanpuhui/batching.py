@@ -17,14 +17,15 @@ Answer = TypeVar("Answer")
 
 
 class _Waiting(Generic[Item, Answer]):
-    __slots__ = ("answer", "error", "item", "leads", "ready")
+    __slots__ = ("answer", "error", "gate", "item", "leads")
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.answer: Answer | None = None
         self.error: BaseException | None = None
         self.leads = False
-        self.ready = threading.Event()
+        self.gate = threading.Lock()  # held until it is this caller's turn: cheaper than an Event
+        self.gate.acquire()
 
 
 class Batcher(Generic[Item, Answer]):
@@ -62,7 +63,7 @@ class Batcher(Generic[Item, Answer]):
             if not self._led:
                 self._led = me.leads = True
         if not me.leads:
-            me.ready.wait()
+            me.gate.acquire()
         if me.leads:
             self._lead(me)
         if me.error is not None:
@@ -88,7 +89,7 @@ class Batcher(Generic[Item, Answer]):
             self._hand_over()
             for waiting in batch:
                 if waiting is not me:
-                    waiting.ready.set()
+                    waiting.gate.release()
 
     def _next_batch(self, me: _Waiting[Item, Answer]) -> list[_Waiting[Item, Answer]]:
         """Take `me` and the longest waiting others, one of each turn."""
@@ -111,6 +112,6 @@ class Batcher(Generic[Item, Answer]):
             for waiting in self._pending:
                 if not waiting.leads:
                     waiting.leads = True
-                    waiting.ready.set()
+                    waiting.gate.release()
                     return
             self._led = False
