@@ -17,7 +17,7 @@ from activities.codes import Code
 from activities.sites import MANAGERS, SITE_KIND_NAMES, Site, SiteIn, SiteStatus
 from tanpuhui import clock, signing
 from tanpuhui.divisions import Division
-from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
+from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError, Unprintable
 from tanpuhui.i18n import N_
 from tanpuhui.staff import Organisation
 from tanpuhui.web.api import invalid
@@ -173,9 +173,15 @@ def poster(code_id: int, form: str) -> Response:
         found = site_service.get_site(session, staff(), code.site_id)
         kinds = site_service.kinds_of(session, found.id)
         sheet = _poster(found, kinds, code_id)
+    from tanpuhui.pdf import DoesNotFit, MissingGlyphs
     from tanpuhui.posters import poster_pdf, poster_png
 
-    body = poster_pdf(sheet) if form == "pdf" else poster_png(sheet)
+    try:
+        body = poster_pdf(sheet) if form == "pdf" else poster_png(sheet)
+    except MissingGlyphs as error:
+        raise Unprintable(characters=" ".join(error.characters)) from error
+    except DoesNotFit as error:
+        raise Unprintable(characters="") from error
     kind = "application/pdf" if form == "pdf" else "image/png"
     name = f"tanpuhui-{signing.typed_form(codes.token_of(house().settings, code_id))}.{form}"
     return Response(body, mimetype=kind, headers={"Content-Disposition": f'inline; filename="{name}"'})

@@ -184,7 +184,11 @@ def kinds_of(session: Session, site_id: UUID) -> Sequence[ActionKind]:
 
 
 def _check(session: Session, site_in: SiteIn) -> None:
+    from tanpuhui.pdf import missing_glyphs  # late: only posters and this need the font
+
     errors = []
+    if missing_glyphs(site_in.name):
+        errors.append({"field": "name", "reason": N_("名称中有无法印在海报上的字符，请换一种写法。")})
     division = session.get(Division, site_in.division_code)
     if division is None or division.level != DivisionLevel.COMMUNITY:
         errors.append({"field": "division_code", "reason": N_("请选择点位所在的居（村）委会。")})

@@ -14,6 +14,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tanpuhui.errors import ConfigurationError
 
+#: A longer host would need a QR code larger than version 5, which old phones read badly from afar.
+LONGEST_HOST = 31
+
 _SECRET_FILE = "secret_key"  # noqa: S105 - a file's name
 
 
@@ -35,7 +38,9 @@ class Settings(BaseSettings):
         "empty: made at the first run and kept in the data folder (not in production).",
     )
     public_url: str = Field(
-        "", description="Address that printed codes carry; empty: `http://127.0.0.1:<port>` of `serve`."
+        "",
+        description="Address that printed codes carry, at most 31 characters after `https://`; "
+        "empty: `http://127.0.0.1:<port>` of `serve`.",
     )
     port: int = Field(8000, ge=1, le=65535, description="Port of `tanpuhui serve`.")
     host: str = Field("127.0.0.1", description="Address that `tanpuhui serve` listens on.")
@@ -88,6 +93,8 @@ class Settings(BaseSettings):
             problems.append("TANPUHUI_SECRET_KEY is missing or shorter than 32 characters")
         if not self.public_url.startswith("https://"):
             problems.append("TANPUHUI_PUBLIC_URL must be the public https:// address that codes carry")
+        if len(self.public_url.removeprefix("https://")) > LONGEST_HOST:
+            problems.append(f"TANPUHUI_PUBLIC_URL has more than {LONGEST_HOST} characters after https://")
         if not self.sms_gateway_url:
             problems.append("TANPUHUI_SMS_GATEWAY_URL is not set: the console sender is for development")
         elif not self.sms_gateway_url.startswith("https://"):

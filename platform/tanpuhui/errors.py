@@ -66,6 +66,12 @@ class InvalidIdempotencyKey(InvalidInput):
     code, status, text = "idempotency_key_invalid", 400, N_("Idempotency-Key 应为 1 到 128 个可见字符。")
 
 
+class Unprintable(InvalidInput):
+    """A poster would show an empty box, or cannot hold its words: the font lacks `characters`."""
+
+    code, status, text = "unprintable", 422, N_("海报无法印刷：字库缺字或内容过长。%(characters)s")
+
+
 class TooLarge(InvalidInput):
     """The body is larger than any honest request."""
 

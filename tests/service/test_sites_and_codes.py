@@ -221,3 +221,9 @@ def test_a_code_is_replaced_whole_and_once(world: World) -> None:
         result.id for result in results if isinstance(result, codes.Code)
     ]
     assert len(now_there) == 2
+
+
+def test_a_name_that_no_poster_can_show_is_refused(world: World) -> None:
+    with pytest.raises(InvalidField) as refused:
+        sites.create_site(world.house, world.organiser, site_in(name="快乐食堂😀"))
+    assert [error["field"] for error in refused.value.params["errors"]] == ["name"]

@@ -47,6 +47,7 @@ def test_production_starts_when_everything_is_said(monkeypatch: pytest.MonkeyPat
         ({"secret_key": "s" * 31}, "SECRET_KEY"),
         ({"public_url": ""}, "PUBLIC_URL"),
         ({"public_url": "http://tanpuhui.example"}, "PUBLIC_URL"),
+        ({"public_url": "https://a-host-name-that-no-code-can-hold.example"}, "PUBLIC_URL"),
         ({"sms_gateway_url": ""}, "SMS_GATEWAY_URL"),
         ({"sms_gateway_url": "http://sms.example"}, "SMS_GATEWAY_URL"),
     ],
