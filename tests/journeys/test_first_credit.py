@@ -3,6 +3,7 @@
 import io
 import time
 
+import pypdfium2
 import pytest
 import zxingcpp
 from PIL import Image
@@ -38,8 +39,16 @@ def set_up_a_canteen(page: Page, served: Served) -> bytes:
     assert answer.ok
     assert answer.headers["content-type"] == "image/png"
     pdf = page.request.get(f"{served.base}{address}".replace(".png", ".pdf"))
-    assert pdf.body().startswith(b"%PDF")
+    sheet = pypdfium2.PdfDocument(pdf.body())[0].render(scale=2).to_pil()
+    assert read(sheet) == read(Image.open(io.BytesIO(answer.body())))
     return answer.body()
+
+
+def read(poster: Image.Image) -> str:
+    """What the code on a poster says."""
+    found = zxingcpp.read_barcode(poster)
+    assert found is not None
+    return found.text
 
 
 def join(page: Page, served: Served, phone: str) -> None:
@@ -61,12 +70,11 @@ def join(page: Page, served: Served, phone: str) -> None:
 def test_a_resident_scans_a_printed_code_and_the_bureau_sees_it(served: Served, new_page: NewPage) -> None:
     staff = new_page(DESK)
     poster = set_up_a_canteen(staff, served)
-    found = zxingcpp.read_barcode(Image.open(io.BytesIO(poster)))
-    assert found is not None
-    assert found.text.startswith(f"{served.base}/s/")
+    printed = read(Image.open(io.BytesIO(poster)))
+    assert printed.startswith(f"{served.base}/s/")
 
     phone = new_page(PHONE, is_mobile=True, has_touch=True, device_scale_factor=2)
-    phone.goto(found.text)
+    phone.goto(printed)
     expect(phone.get_by_role("heading", name="临汾社区食堂")).to_be_visible()
     phone.get_by_role("button", name="登录并记录").click()
     join(phone, served, "13812345678")
@@ -92,7 +100,7 @@ def test_a_resident_scans_a_printed_code_and_the_bureau_sees_it(served: Served, 
     phone.goto(f"{served.base}/me/statement")
     expect(phone.get_by_text("光盘行动").first).to_be_visible()
     picture(phone, "resident-statement")
-    phone.goto(found.text)
+    phone.goto(printed)
     phone.get_by_role("button", name="确认记录").click()
     expect(phone.get_by_text("分钟后再试", exact=False)).to_be_visible()
     picture(phone, "resident-refused")
