@@ -198,7 +198,7 @@ def _poster(found: Site, kinds: Sequence[ActionKind], code_id: int) -> "Poster":
         kinds=tuple(kind.name_zh for kind in kinds),
         url=codes.address_of(house().settings, code_id),
         short_code=signing.typed_form(token),
-        steps=("用手机相机或微信扫码", "核对内容，点“确认记录”", "看到估算减排量和积分"),
+        steps=("用手机相机\n或微信扫码", "核对内容，\n点“确认记录”", "看到估算\n减排量和积分"),
         footer="减排量为估算值，按公开的因子计算。积分没有货币价值，不能转让。",
     )
 

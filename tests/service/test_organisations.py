@@ -280,3 +280,15 @@ def test_one_organisation_cannot_see_or_change_what_is_anothers(world: World) ->
             assert owner.client.get(address(theirs)).status_code == 200, endpoint
     with world.house.db.reading_session() as session:
         assert session.get_one(Site, theirs.site.id).status == "open"
+
+
+@pytest.mark.parametrize("path", ["/bureau", "/bureau/parked"])
+def test_the_bureaus_pages_ask_for_the_whole_district(world: World, path: str) -> None:
+    """An officer of one organisation, or of one 街镇, does not read the district's figures."""
+    school = organisation(world)
+    for principal in (
+        world.colleague(Role.OFFICER, Role.ADMIN, organisation=school.id),
+        world.colleague(Role.OFFICER, Role.ADMIN, division="310106006"),
+    ):
+        assert browser(world, principal).client.get(path).status_code == 403
+    assert browser(world, world.officer).client.get(path).status_code == 200

@@ -86,6 +86,7 @@ _NOTHING = {"participants": 0, "actions": 0, "co2e_mg": 0, "city_co2e_mg": 0}
 @staff_required(*_MENDERS)
 def parked() -> Answer:
     """Events that a subscriber gave up."""
+    may_read(house(), staff(), _MENDERS)
     with house().db.reading() as connection:
         failures = outbox.parked(connection)
         lag = outbox.lag_seconds(connection, house().later)
@@ -98,6 +99,7 @@ def deliver_again() -> Answer:
     """Give a parked event another row of attempts."""
     subscriber, position = request.form.get("subscriber", ""), request.form.get("position", type=int)
     who = staff()
+    may_read(house(), who, _MENDERS)
     with house().db.session() as session:
         if (
             position is None

@@ -4,7 +4,7 @@ Reductions that the city's own scheme credits stand apart (`city_credited`) and 
 district's. `participants` counts distinct residents exactly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -44,10 +44,10 @@ def period(first: date, last: date) -> Period:
     return Period(first, last)
 
 
-def may_read(house: House, principal: Principal | None) -> None:
-    """Let only the bureau's people pass. Raises NotAllowed."""
+def may_read(house: House, principal: Principal | None, roles: Collection[Role] = READERS) -> None:
+    """Let only people pass who have one of `roles` for the whole district. Raises NotAllowed."""
     with house.db.reading_session() as session:
-        require(session, principal, READERS, division_code=house.settings.district_code)
+        require(session, principal, roles, division_code=house.settings.district_code)
 
 
 def statistics(connection: Connection, within: Period, by: Sequence[str] = ()) -> list[dict[str, Any]]:
