@@ -181,7 +181,7 @@ def poster(code_id: int, form: str) -> Response:
     except MissingGlyphs as error:
         raise Unprintable(characters=" ".join(error.characters)) from error
     except DoesNotFit as error:
-        raise Unprintable(characters="") from error
+        raise Unprintable(characters=sheet.site_name) from error
     kind = "application/pdf" if form == "pdf" else "image/png"
     name = f"tanpuhui-{signing.typed_form(codes.token_of(house().settings, code_id))}.{form}"
     return Response(body, mimetype=kind, headers={"Content-Disposition": f'inline; filename="{name}"'})

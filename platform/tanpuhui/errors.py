@@ -69,7 +69,7 @@ class InvalidIdempotencyKey(InvalidInput):
 class Unprintable(InvalidInput):
     """A poster would show an empty box, or cannot hold its words: the font lacks `characters`."""
 
-    code, status, text = "unprintable", 422, N_("海报无法印刷：字库缺字或内容过长。%(characters)s")
+    code, status, text = "unprintable", 422, N_("海报上印不出或放不下这些字：%(characters)s。")
 
 
 class TooLarge(InvalidInput):
