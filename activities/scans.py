@@ -41,8 +41,8 @@ from tanpuhui.people import take_turn
 from tanpuhui.rooms import House
 from tanpuhui.sessions import identify_machines
 
-#: Under load a batch waits this long for company, in seconds; a lone scan never waits.
-GATHER = 0.003
+#: Under load a batch waits for the company of the last one, at most this long, in seconds; a lone scan never waits.
+GATHER = 0.007
 
 
 def read_request(

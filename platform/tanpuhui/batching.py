@@ -6,7 +6,6 @@ crowd the cost of a transaction, its round trips and its fsync, is shared.
 """
 
 import threading
-import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -32,9 +31,9 @@ class Batcher(Generic[Item, Answer]):
     """Serves `submit` calls of many threads in batches.
 
     `work` takes a list of items and returns an answer or an exception for each. Items with the same `turn`
-    never share a batch. One batch runs at a time; a batch that follows a shared one gathers callers for
-    `gather` seconds first. At most `queue` callers wait: beyond that `Unavailable` is raised at once, so that
-    a slow disk does not pile up requests without bound.
+    never share a batch. One batch runs at a time; one that follows a shared batch waits until as many callers
+    are there as the last time, at most `gather` seconds. At most `queue` callers wait: beyond that
+    `Unavailable` is raised at once, so that a slow disk does not pile up requests without bound.
     """
 
     def __init__(
@@ -49,7 +48,8 @@ class Batcher(Generic[Item, Answer]):
         self._work, self._turn = work, turn
         self._limit, self._gather, self._queue = limit, gather, queue
         self._led = False
-        self._crowded = False
+        self._expected = 0
+        self._enough = threading.Event()
         self._lock = threading.Lock()
         self._pending: list[_Waiting[Item, Answer]] = []
 
@@ -60,6 +60,8 @@ class Batcher(Generic[Item, Answer]):
             if len(self._pending) >= self._queue:
                 raise Unavailable
             self._pending.append(me)
+            if len(self._pending) == self._expected:
+                self._enough.set()
             if not self._led:
                 self._led = me.leads = True
         if not me.leads:
@@ -71,10 +73,9 @@ class Batcher(Generic[Item, Answer]):
         return me.answer  # type: ignore[return-value]
 
     def _lead(self, me: _Waiting[Item, Answer]) -> None:
-        if self._crowded and self._gather:
-            time.sleep(self._gather)
+        if self._expected > 1 and self._gather:
+            self._enough.wait(self._gather)
         batch = self._next_batch(me)
-        self._crowded = len(batch) > 1
         try:
             answers = self._work([waiting.item for waiting in batch])
             for waiting, answer in zip(batch, answers, strict=True):
@@ -104,6 +105,9 @@ class Batcher(Generic[Item, Answer]):
                 else:
                     left.append(waiting)
             self._pending = left
+            self._expected = len(batch)
+            if len(left) < self._expected:
+                self._enough.clear()
             return batch
 
     def _hand_over(self) -> None:
