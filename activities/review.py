@@ -9,8 +9,9 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
 from activities.actions import Action, ActionVoid
-from activities.catalogue import ActionKind
+from activities.catalogue import ActionKind, EvidenceTier
 from activities.events import ActionVoided
+from activities.records import managed_action
 from activities.sites import MANAGERS, Site
 from tanpuhui import audit, clock
 from tanpuhui.db import session_on
@@ -18,7 +19,7 @@ from tanpuhui.errors import AlreadyVoided, NotFound
 from tanpuhui.people import take_turn
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
-from tanpuhui.staff import grants_of, require
+from tanpuhui.staff import grants_of
 
 
 def void_action(house: House, principal: Principal, action_id: UUID, reason: str) -> None:
@@ -31,17 +32,7 @@ def void_action(house: House, principal: Principal, action_id: UUID, reason: str
 
     def work(connection: Connection) -> None:
         with session_on(connection) as session:
-            action = session.get(Action, action_id)
-            if action is None:
-                raise NotFound
-            site = session.get_one(Site, action.site_id)
-            require(
-                session,
-                principal,
-                MANAGERS,
-                division_code=site.division_code,
-                organisation_id=site.organisation_id,
-            )
+            action, _, _ = managed_action(session, principal, action_id)
             take_turn(connection, [action.resident_id])
             if session.exec(select(ActionVoid.action_id).where(ActionVoid.action_id == action_id)).first():
                 raise AlreadyVoided
@@ -56,10 +47,7 @@ def void_action(house: House, principal: Principal, action_id: UUID, reason: str
                 reason=reason,
             )
             session.flush()
-            tier = sa.table("evidence_tier", sa.column("code"), sa.column("counts_as_verified"))
-            verified = connection.scalar(
-                sa.select(tier.c.counts_as_verified).where(tier.c.code == action.evidence)
-            )
+            tier = session.get_one(EvidenceTier, action.evidence)
             kind = session.get_one(ActionKind, action.kind)
             fields = action.model_dump(exclude={"id", "ordinal", "recorded_at"})
             event = ActionVoided(
@@ -67,7 +55,7 @@ def void_action(house: House, principal: Principal, action_id: UUID, reason: str
                 subject_id=action.id,
                 recorded_at=now,
                 unit=kind.unit,
-                verified=bool(verified),
+                verified=tier.counts_as_verified,
                 reason=reason,
                 voided_by=principal.id,
             )
