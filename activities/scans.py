@@ -3,7 +3,7 @@
 Everything that can be told without the database is told first. Then `Desk` records the scan together with
 those that other threads bring at the same moment (see `tanpuhui.batching`):
 
-    take the residents' turns -> same answer for a known key -> limits -> the sum -> action, event,
+    prove the tokens -> take the residents' turns -> same answer for a known key -> limits -> the sum -> action, event,
     same-transaction subscribers (crediting), stored answer -> commit
 
 Each scan writes rows of its own resident only, besides appending to the event log.
