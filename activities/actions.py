@@ -15,7 +15,8 @@ class Action(SQLModel, table=True):
     `ordinal` is the how-manieth record of this kind it is for the resident on that day, voided ones
     included: its uniqueness keeps the daily limits true whatever races. Site, code, kind and factor carry no
     foreign key on purpose: their checks would cost half the insert rate (docs/decisions/0004); the scan reads
-    them in its own transaction, none is ever deleted, and `tanpuhui verify` looks for orphans.
+    them in its own transaction, none is ever deleted, and `tanpuhui verify` looks for orphans. `recorded_by`: the
+    helper who scanned the resident's own code, if it was not the resident who scanned.
     """
 
     __tablename__ = "action"
@@ -24,6 +25,7 @@ class Action(SQLModel, table=True):
         sa.CheckConstraint("quantity_milli > 0", name="quantity"),
         sa.CheckConstraint("ordinal >= 1", name="ordinal"),
         sa.CheckConstraint("co2e_mg <= co2e_mid_mg AND co2e_mid_mg <= co2e_high_mg", name="co2e_range"),
+        sa.Index("ix_action_site_id_day", "site_id", "day"),
     )
 
     id: UUID = Field(primary_key=True)
@@ -49,18 +51,27 @@ class Action(SQLModel, table=True):
     voc_ug: int | None = Field(default=None, sa_type=sa.BigInteger)
     so2_ug: int | None = Field(default=None, sa_type=sa.BigInteger)
     co_ug: int | None = Field(default=None, sa_type=sa.BigInteger)
+    recorded_by: UUID | None = None
 
 
 class ActionVoid(SQLModel, table=True):
-    """An action was taken back, by whom and why. One per action; never changed."""
+    """An action was taken back, by whom and why. One per action; never changed.
+
+    Either a member of staff voided it, or a better proven record of the same deed replaced it.
+    """
 
     __tablename__ = "action_void"
-    __table_args__ = (sa.CheckConstraint("reason <> ''", name="reason"),)
+    __table_args__ = (
+        sa.CheckConstraint("reason <> ''", name="reason"),
+        sa.CheckConstraint("(voided_by IS NULL) <> (replaced_by IS NULL)", name="by_one"),
+        sa.CheckConstraint("replaced_by <> action_id", name="replaced_by"),
+    )
 
     action_id: UUID = Field(foreign_key="action.id", primary_key=True)
     voided_at: datetime
-    voided_by: UUID = Field(foreign_key="staff.id")
+    voided_by: UUID | None = Field(default=None, foreign_key="staff.id")
     reason: str = Field(max_length=200)
+    replaced_by: UUID | None = Field(default=None, foreign_key="action.id")
 
 
 INSERT_ACTIONS: Statement = insert_statement(
@@ -89,12 +100,14 @@ INSERT_ACTIONS: Statement = insert_statement(
         "voc_ug": "int",
         "so2_ug": "int",
         "co_ug": "int",
+        "recorded_by": "uuid",
     },
 )
 
 READ_DAYS = Statement(
-    "SELECT a.id, a.resident_id, a.kind, a.day, a.ordinal, a.occurred_at, a.quantity_milli, "
-    "(SELECT 1 FROM action_void v WHERE v.action_id = a.id) AS voided "
+    "SELECT a.id, a.resident_id, a.kind, a.day, a.ordinal, a.occurred_at, a.quantity_milli, a.site_id, a.evidence, "
+    "CASE WHEN EXISTS (SELECT 1 FROM action_void v WHERE v.action_id = a.id) OR EXISTS (SELECT 1 FROM action_review r "
+    "WHERE r.action_id = a.id AND r.state = 'rejected') THEN 1 END AS voided "
     "FROM action a WHERE a.resident_id {in:residents:uuid} AND a.day {in:days:date}",
     id="uuid",
     resident_id="uuid",
@@ -103,5 +116,7 @@ READ_DAYS = Statement(
     ordinal="int",
     occurred_at="time",
     quantity_milli="int",
+    site_id="uuid",
+    evidence="text",
     voided="int",
 )

@@ -1,6 +1,6 @@
-"""The JSON API of this room: scans, sites and codes, review, factors."""
+"""The JSON API of this room: scans, sites and codes, review."""
 
-from datetime import date
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -10,17 +10,17 @@ from flask_openapi import APIBlueprint
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from activities import campaigns, codes, review, sites
-from activities.quantify.factors import FactorVersion, all_versions
+from activities.bands import read_json
 from activities.scans import Desk, read_request
 from tanpuhui.errors import NotAllowed, QuantityNotANumber, TanpuhuiError
+from tanpuhui.idempotency import Answer
 from tanpuhui.rooms import House
 from tanpuhui.sessions import fingerprint
 from tanpuhui.web.api import (
+    KEY_HEADER,
     READING,
     WRITING,
     IsoDatetime,
-    IsoDay,
-    Query,
     Strict,
     api_blueprint,
     invalid,
@@ -47,13 +47,43 @@ Quantity = Annotated[
 ]
 
 
-class ScanIn(Strict):
-    """A scan. `kind` may be left out where the site credits only one."""
+_POSITION = {
+    "anyOf": [
+        {
+            "type": "object",
+            "required": ["latitude", "longitude", "accuracy_m"],
+            "properties": {
+                "latitude": {"type": "number", "description": "WGS-84 degrees"},
+                "longitude": {"type": "number", "description": "WGS-84 degrees"},
+                "accuracy_m": {"type": "number", "description": "By how many metres it may err"},
+            },
+        },
+        {},
+    ]
+}
 
-    code: str = Field(min_length=1, max_length=300, description="The token, or the whole scanned address")
+
+class ScanIn(Strict):
+    """A scan. `kind` may be left out where the site credits only one; of trees, `quantity` is how many are alive."""
+
+    code: str = Field(
+        min_length=1,
+        max_length=300,
+        description="The token, or the whole scanned address. A rotating code is good for a minute, a slip and a receipt once; "
+        "the receipt of a scale or partner (docs/partners.md) says the quantity itself, and so may a slip",
+    )
     kind: str | None = Field(None, max_length=32)
     quantity: Quantity | None = Field(None, description="In the unit of the kind, at most three decimals")
     occurred_at: IsoDatetime | None = Field(None, description="When it happened, if not now")
+    planting: Annotated[UUID, Field(strict=False)] | None = Field(
+        None, description="A check of trees: which planting, if not the oldest that is due"
+    )
+    position: Annotated[Any, WithJsonSchema(_POSITION)] = Field(
+        None,
+        description="Where the phone is now, only for residents who agreed to the place hint: the distance to the site is kept "
+        "as one of four words and the position is dropped. Without that consent, with `occurred_at`, or where it is not such "
+        "an object, nothing of it is kept and the scan is recorded all the same",
+    )
 
 
 class ReductionOut(BaseModel):
@@ -86,18 +116,20 @@ class ActionOut(BaseModel):
 
 
 class PointsOut(BaseModel):
-    """Whole points."""
+    """Whole points. `pending`, only of a record that waits for review: what it earns once it is confirmed."""
 
     posted: int
     balance: int
+    pending: int = 0
 
 
 class ScanOut(BaseModel):
-    """What a scan earned."""
+    """What a scan earned. `replaced`, only if there are any: weaker records of the same deed that were taken back."""
 
     action: ActionOut
     points: PointsOut
     left_today: int
+    replaced: list[UUID] = []
 
 
 class SiteOut(BaseModel):
@@ -197,53 +229,21 @@ class ActionPath(BaseModel):
     action_id: UUID
 
 
-class FactorsQuery(Query):
-    """Of one kind, or valid on one day."""
+def answer_of(record: Callable[[], Answer]) -> Response:
+    """The answer to a deed that `record` records, whichever way it came; what became of it is counted.
 
-    kind: str | None = Field(None, max_length=32)
-    on: IsoDay | None = None
-
-
-class FactorOut(BaseModel):
-    """A published factor version: what one unit saves, in nanograms."""
-
-    id: str
-    action_code: str
-    version: int
-    unit: str
-    scenario_kind: str
-    city_credited: bool
-    co2e_low_ng: int
-    co2e_mid_ng: int
-    co2e_high_ng: int
-    nox_ng: int | None
-    pm25_ng: int | None
-    voc_ng: int | None
-    so2_ng: int | None
-    co_ng: int | None
-    baseline: str
-    source: str
-    source_year: int
-    region: str
-    confidence: str
-    valid_from: date | None
-    valid_to: date | None
-    note: str
-
-
-class FactorsOut(BaseModel):
-    """Every factor version asked for."""
-
-    factors: list[FactorOut]
-
-
-_KEY_HEADER = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "description": "1 to 128 visible ASCII characters; the same key never credits twice",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-}
+    Raises what `record` raises.
+    """
+    try:
+        answer = record()
+    except TanpuhuiError as error:
+        g.scan_result = error.code
+        raise
+    g.scan_result = "replayed" if answer.replayed else "credited"
+    response = json_answer(answer.body, 201)
+    if answer.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def blueprint(house: House) -> APIBlueprint:
@@ -255,11 +255,11 @@ def blueprint(house: House) -> APIBlueprint:
         "/scans",
         summary="Record a scan",
         responses={"201": ScanOut, **WRITING},
-        openapi_extensions={"parameters": [_KEY_HEADER]},
+        openapi_extensions={"parameters": [KEY_HEADER]},
     )
     def post_scan(body: ScanIn) -> Response:
-        try:
-            answer = desk.record(
+        return answer_of(
+            lambda: desk.record(
                 read_request(
                     house,
                     who=fingerprint(bearer()),
@@ -268,19 +268,14 @@ def blueprint(house: House) -> APIBlueprint:
                     kind=body.kind,
                     quantity=body.quantity,
                     occurred_at=body.occurred_at,
+                    planting=body.planting,
+                    position=read_json(body.position),
                 )
             )
-        except TanpuhuiError as error:
-            g.scan_result = error.code
-            raise
-        g.scan_result = "replayed" if answer.replayed else "credited"
-        response = json_answer(answer.body, 201)
-        if answer.replayed:
-            response.headers["Idempotent-Replayed"] = "true"
-        return response
+        )
 
-    @api.get("/sites", summary="Sites of one's scope", responses={"200": SitesOut, **READING})
-    def get_sites() -> Response:
+    @api.get("/console/sites", summary="Sites of one's scope", responses={"200": SitesOut, **READING})
+    def get_own_sites() -> Response:
         principal = machine()
         if principal.kind != "staff":
             raise NotAllowed
@@ -331,22 +326,6 @@ def blueprint(house: House) -> APIBlueprint:
     return api
 
 
-def public_blueprint(house: House) -> APIBlueprint:
-    """What anybody may read."""
-    api = api_blueprint("activities-public-api", __name__, public=True)
-
-    @api.get("/factors", summary="Every published factor", responses={"200": FactorsOut, **READING})
-    def get_factors(query: FactorsQuery) -> Response:
-        with house.db.reading() as connection:
-            found = all_versions(connection, query.kind)
-        if query.on:
-            day = query.on
-            found = [f for f in found if (f.valid_from or day) <= day <= (f.valid_to or day)]
-        return json_answer({"factors": [_factor(version) for version in found]})
-
-    return api
-
-
 def _read(model: type[Input], body: BaseModel) -> Input:
     """`body` as the service takes it. Raises InvalidField for what only the service's own model refuses."""
     try:
@@ -369,13 +348,10 @@ def _site(site: sites.Site, kinds: list[str]) -> dict[str, Any]:
 
 
 def _code(house: House, code: codes.Code) -> dict[str, Any]:
+    token = codes.token_of(house.settings, code.id)
     return {
         "id": code.id,
-        "token": codes.token_of(house.settings, code.id),
-        "url": codes.address_of(house.settings, code.id),
+        "token": token,
+        "url": codes.address_of(house.settings, token),
         "evidence": code.evidence,
     }
-
-
-def _factor(version: FactorVersion) -> dict[str, Any]:
-    return FactorOut(**version.model_dump()).model_dump(mode="json")

@@ -19,7 +19,7 @@ from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
-from tanpuhui.staff import grants_of, require
+from tanpuhui.staff import grants_of, made_before, require
 
 
 class Campaign(SQLModel, table=True):
@@ -59,17 +59,28 @@ class CampaignIn(BaseModel):
     site_ids: list[UUID] = InField(min_length=1, max_length=500)
 
 
-def create_campaign(house: House, principal: Principal, campaign_in: CampaignIn) -> Campaign:
-    """Launch a campaign over sites of one's own scope. Raises NotAllowed, NotFound, InvalidField."""
+def create_campaign(
+    house: House, principal: Principal, campaign_in: CampaignIn, *, chosen: UUID | None = None
+) -> Campaign:
+    """Launch a campaign over sites of one's own scope; with a `chosen` id once, however often it is asked.
+
+    Raises NotAllowed, NotFound, InvalidField.
+    """
     if campaign_in.ends_at <= campaign_in.starts_at:
         raise InvalidField(errors=[{"field": "ends_at", "reason": N_("结束时间应晚于开始时间。")}])
     with house.db.session() as session:
         require(session, principal, MANAGERS, division_code=campaign_in.division_code)
+        if made := made_before(session, principal, Campaign, chosen):
+            return made
         if session.get(Division, campaign_in.division_code) is None:
             raise InvalidField(errors=[{"field": "division_code", "reason": N_("没有这个区划。")}])
         for site_id in campaign_in.site_ids:
             get_site(session, principal, site_id)
-        campaign = Campaign(**campaign_in.model_dump(exclude={"site_ids"}), created_by=principal.id)
+        campaign = Campaign(
+            id=chosen or ids.new_id(),
+            **campaign_in.model_dump(exclude={"site_ids"}),
+            created_by=principal.id,
+        )
         session.add(campaign)
         session.flush()
         for site_id in dict.fromkeys(campaign_in.site_ids):
@@ -87,7 +98,7 @@ def create_campaign(house: House, principal: Principal, campaign_in: CampaignIn)
 
 
 def cancel_campaign(house: House, principal: Principal, campaign_id: UUID, reason: str) -> None:
-    """End a campaign early: scans from now on do not count for it.
+    """End a campaign early: scans from now on do not count for it. Ending it twice changes nothing.
 
     Raises NotFound, NotAllowed, InvalidField (no reason).
     """
@@ -97,7 +108,9 @@ def cancel_campaign(house: House, principal: Principal, campaign_id: UUID, reaso
         if campaign is None:
             raise NotFound
         require(session, principal, MANAGERS, division_code=campaign.division_code)
-        campaign.cancelled_at = campaign.cancelled_at or clock.now()
+        if campaign.cancelled_at is not None:
+            return
+        campaign.cancelled_at = clock.now()
         session.add(campaign)
         audit.note(
             session,

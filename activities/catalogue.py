@@ -43,7 +43,9 @@ class ActionKind(SQLModel, table=True):
     """A kind of green action with its limits. Quantities in thousandths of `unit`, intervals in minutes.
 
     `asks` is `nothing` when the default quantity is all there is to say. Kinds of one `clash_group` may be
-    the same deed seen twice. A kind that is not `enabled` is not credited in this district.
+    the same deed seen twice. What is handed in within `merge_minutes` of a load's first record belongs to that load,
+    which counts as one record and has at most `quantity_max_milli`. A kind that is not `enabled` is not credited in this
+    district.
     """
 
     __tablename__ = "action_kind"
@@ -64,6 +66,9 @@ class ActionKind(SQLModel, table=True):
         ),
         sa.CheckConstraint("records_per_day >= 1", name="records_per_day"),
         sa.CheckConstraint("min_interval_minutes BETWEEN 0 AND 1440", name="min_interval"),
+        sa.CheckConstraint("records_per_week >= records_per_day", name="records_per_week"),
+        sa.CheckConstraint("quantity_per_week_milli >= quantity_per_day_milli", name="quantity_per_week"),
+        sa.CheckConstraint("merge_minutes BETWEEN 0 AND 120", name="merge_minutes"),
         sa.CheckConstraint("clash_group IS NULL OR clash_group <> ''", name="clash_group"),
     )
 
@@ -79,6 +84,9 @@ class ActionKind(SQLModel, table=True):
     records_per_day: int
     quantity_per_day_milli: int = Field(sa_type=sa.BigInteger)
     min_interval_minutes: int
+    records_per_week: int | None = None
+    quantity_per_week_milli: int | None = Field(default=None, sa_type=sa.BigInteger)
+    merge_minutes: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     clash_group: str | None = Field(default=None, max_length=32)
     lowest_evidence: str = Field(foreign_key="evidence_tier.code", max_length=32)
     enabled: bool = True
@@ -188,12 +196,15 @@ _COLUMN_OF = {
     "quantity_min": "quantity_min_milli",
     "quantity_max": "quantity_max_milli",
     "quantity_per_day": "quantity_per_day_milli",
+    "quantity_per_week": "quantity_per_week_milli",
 }
 _LIMITS = (
     *_COLUMN_OF.values(),
     "asks",
     "records_per_day",
     "min_interval_minutes",
+    "records_per_week",
+    "merge_minutes",
     "clash_group",
     "lowest_evidence",
     "note",
@@ -209,11 +220,16 @@ def _check_limits(connection: Connection, reading: Reading) -> Iterator[Problem]
             yield row.bad("action_code", f"{code} has no names and no factor in factors.csv")
         if evidence and evidence not in tiers:
             yield row.bad("lowest_evidence", f"unknown evidence tier {evidence}")
-        default, low, high, per_day = (row.get(name) for name in _COLUMN_OF)
+        default, low, high, per_day, per_week = (row.get(name) for name in _COLUMN_OF)
         if low is not None and high is not None and low > high:
             yield row.bad("quantity_min", "larger than quantity_max")
         if high is not None and per_day is not None and high > per_day:
             yield row.bad("quantity_max", "larger than quantity_per_day")
+        if per_week is not None and per_day is not None and per_day > per_week:
+            yield row.bad("quantity_per_week", "smaller than quantity_per_day")
+        times = row.get("records_per_day"), row.get("records_per_week")
+        if None not in times and times[0] > times[1]:
+            yield row.bad("records_per_week", "smaller than records_per_day")
         if default is None:
             if row.get("asks") == "nothing" and "quantity_default" in row.values:
                 yield row.bad("quantity_default", "must not be empty when nothing is asked")
@@ -232,6 +248,7 @@ def _write_kinds(connection: Connection, reading: Reading) -> LoadCount:
         # The column `enabled` may be absent; the note then says whether a new kind starts switched off.
         kind.setdefault("enabled", "off by default" not in row.values["note"])
         limits = {_COLUMN_OF.get(name, name): value for name, value in row.values.items()}
+        limits["merge_minutes"] = limits["merge_minutes"] or 0
         kind.update({name: value for name, value in limits.items() if name in _LIMITS})
         if limits["enabled"] is not None:
             kind["enabled"] = limits["enabled"]
@@ -259,6 +276,9 @@ CATALOGUE_FILE = ReferenceFile(
         Column("min_interval_minutes", cells.whole(0, 1440)),
         Column("clash_group", cells.optional(cells.code)),
         Column("lowest_evidence", cells.code),
+        Column("records_per_week", cells.optional(cells.whole(1, 7000)), may_be_absent=True),
+        Column("quantity_per_week", cells.optional(_quantity), may_be_absent=True),
+        Column("merge_minutes", cells.optional(cells.whole(0, 120)), may_be_absent=True),
         Column("enabled", cells.yes_no, may_be_absent=True),
         Column("note", cells.note),
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -11,22 +11,29 @@ from pydantic import ValidationError
 from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import campaigns as campaign_service, choices, codes, records, review, sites as site_service
+from activities import (
+    campaigns as campaign_service,
+    choices,
+    codes,
+    records,
+    review,
+    reviews,
+    sites as site_service,
+)
 from activities.catalogue import ActionKind
-from activities.codes import Code
-from activities.sites import MANAGERS, SITE_KIND_NAMES, Site, SiteIn, SiteStatus
+from activities.code_pages import PER_PDF, after_issuing
+from activities.codes import Code, CodeKind
+from activities.members import HELPERS
+from activities.sites import MANAGERS, SITE_KIND_NAMES, SiteIn, SiteStatus
 from tanpuhui import clock, signing
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError, Unprintable
 from tanpuhui.i18n import N_
 from tanpuhui.staff import Organisation
 from tanpuhui.web.api import invalid
-from tanpuhui.web.auth import house, staff, staff_required
+from tanpuhui.web.auth import house, roles_here, staff, staff_required
 from tanpuhui.web.formatting import name_of
-from tanpuhui.web.forms import form_errors
-
-if TYPE_CHECKING:
-    from tanpuhui.posters import Poster
+from tanpuhui.web.forms import chosen_id, form_errors
 
 blueprint = Blueprint("console", __name__, template_folder="templates")
 
@@ -34,9 +41,11 @@ Answer = str | AnyResponse | tuple[str, int]
 
 
 @blueprint.get("/console")
-@staff_required(*MANAGERS)
+@staff_required(*HELPERS)
 def sites() -> Answer:
-    """The sites of one's scope, and the latest records there."""
+    """The sites of one's scope, and the latest records there; for those who only help, the desk."""
+    if not roles_here() & set(MANAGERS):
+        return redirect(url_for("helping.desks"))
     with house().db.reading_session() as session:
         found = site_service.list_sites(session, staff())
         return render_template(
@@ -58,8 +67,8 @@ def new_site() -> Answer:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            site = site_service.create_site(house(), staff(), _site_in())
-            codes.issue_code(house(), staff(), site.id)
+            site = site_service.create_site(house(), staff(), _site_in(), chosen=chosen_id(staff()))
+            codes.first_code(house(), staff(), site.id)
             return redirect(url_for("console.site", site_id=site.id), 303)
         except InvalidField as error:
             errors = form_errors(error)
@@ -97,6 +106,12 @@ def _site_page(site_id: UUID, error: InvalidField | None = None, form_of: str = 
     """The page of a site; `form_of` names the form on it that `error` belongs to."""
     with house().db.reading_session() as session:
         found = site_service.get_site(session, staff(), site_id)
+        used = codes.used_of(session, site_id)
+        shown = [
+            {**_shown(code), "used": used.get(code.id, 0)}
+            for code in codes.codes_of(session, site_id)
+            if code.kind is not CodeKind.DESK
+        ]
         page = render_template(
             "activities/site.html",
             site=found,
@@ -104,7 +119,10 @@ def _site_page(site_id: UUID, error: InvalidField | None = None, form_of: str = 
             division=_names(session, [found.division_code]).get(found.division_code, ""),
             organisation=session.get(Organisation, found.organisation_id) if found.organisation_id else None,
             kinds=site_service.kinds_of(session, site_id),
-            codes=[_shown(code) for code in codes.codes_of(session, site_id)],
+            codes=shown,
+            code_kinds=codes.KIND_NAMES,
+            per_pdf=PER_PDF,
+            fresh=next((code for code in shown if str(code["id"]) == request.args.get("fresh")), None),
             actions=review.recent_actions(session, staff(), site_id=site_id),
             form=request.form,
             errors={form_of: form_errors(error)} if error else {},
@@ -113,7 +131,8 @@ def _site_page(site_id: UUID, error: InvalidField | None = None, form_of: str = 
 
 
 def _shown(code: Code) -> dict[str, Any]:
-    token = codes.token_of(house().settings, code.id)
+    """A code as its row shows it: that of a place has one token, the others have many."""
+    token = codes.token_of(house().settings, code.id) if code.kind is CodeKind.PLACE else ""
     return {**code.model_dump(), "token": token, "typed": signing.typed_form(token)}
 
 
@@ -140,8 +159,12 @@ def set_status(site_id: UUID) -> Answer:
 def issue(site_id: UUID) -> Answer:
     """Issue a code: a printed one, or with a validity one that staff show."""
     try:
-        times = {name: _moment(name) for name in ("valid_from", "valid_until") if request.form.get(name)}
-        codes.issue_code(house(), staff(), site_id, **times)
+        first, last = (
+            _moment(name) if request.form.get(name) else None for name in ("valid_from", "valid_until")
+        )
+        codes.issue_code(
+            house(), staff(), site_id, valid_from=first, valid_until=last, chosen=chosen_id(staff())
+        )
     except InvalidField as error:
         return _site_page(site_id, error, "staffed")
     return redirect(url_for("console.site", site_id=site_id), 303)
@@ -159,7 +182,7 @@ def reissue(code_id: int) -> Answer:
         if code is None:
             raise NotFound from None
         return _site_page(code.site_id, error, f"code-{code_id}")
-    return redirect(url_for("console.site", site_id=fresh.site_id), 303)
+    return redirect(after_issuing(fresh), 303)
 
 
 @blueprint.get("/console/codes/<int(max=1099511627775):code_id>/poster.<any(pdf, png):form>")
@@ -168,14 +191,15 @@ def poster(code_id: int, form: str) -> Response:
     """The poster of a code, to print."""
     with house().db.reading_session() as session:
         code = session.get(Code, code_id)
-        if code is None or code.revoked_at is not None:
+        if code is None or code.revoked_at is not None or code.kind is not CodeKind.PLACE:
             raise NotFound
         found = site_service.get_site(session, staff(), code.site_id)
         kinds = site_service.kinds_of(session, found.id)
-        sheet = _poster(found, kinds, code_id)
+    from activities.paper import poster_of  # late: the type-setting would slow every start
     from tanpuhui.pdf import DoesNotFit, MissingGlyphs
     from tanpuhui.posters import poster_pdf, poster_png
 
+    sheet = poster_of(house().settings, found, kinds, code_id)
     try:
         body = poster_pdf(sheet) if form == "pdf" else poster_png(sheet)
     except MissingGlyphs as error:
@@ -187,22 +211,6 @@ def poster(code_id: int, form: str) -> Response:
     return Response(body, mimetype=kind, headers={"Content-Disposition": f'inline; filename="{name}"'})
 
 
-def _poster(found: Site, kinds: Sequence[ActionKind], code_id: int) -> "Poster":
-    """The words of a poster; it hangs in the street, so they are Chinese whatever the reader's language."""
-    from tanpuhui.posters import Poster  # late: the type-setting would slow every start
-
-    token = codes.token_of(house().settings, code_id)
-    return Poster(
-        site_name=found.name,
-        headline=kinds[0].name_zh if len(kinds) == 1 else "绿色行动",
-        kinds=tuple(kind.name_zh for kind in kinds),
-        url=codes.address_of(house().settings, code_id),
-        short_code=signing.typed_form(token),
-        steps=("用手机相机\n或微信扫码", "核对内容，\n点“确认记录”", "看到估算\n减排量和积分"),
-        footer="减排量为估算值，按公开的因子计算。积分没有货币价值，不能转让。",
-    )
-
-
 # --- records -----------------------------------------------------------------------------------------------
 
 
@@ -212,6 +220,8 @@ def void(action_id: UUID) -> Answer:
     """Take a record back, with a reason that the resident reads."""
     with house().db.reading_session() as session:
         action, voided, where = records.managed_action(session, staff(), action_id)
+        trace = records.sum_of(session, action)
+        unconfirmed = reviews.unconfirmed(session, action_id)
     errors: dict[str, str] = {}
     status = 200
     if request.method == "POST":
@@ -221,7 +231,14 @@ def void(action_id: UUID) -> Answer:
         except TanpuhuiError as error:
             errors, status = form_errors(error), error.status
     page = render_template(
-        "activities/void.html", action=action, voided=voided, site=where, form=request.form, errors=errors
+        "activities/void.html",
+        action=action,
+        voided=voided,
+        unconfirmed=unconfirmed,
+        site=where,
+        trace=trace,
+        form=request.form,
+        errors=errors,
     )
     return page, status
 
@@ -258,7 +275,7 @@ def new_campaign() -> Answer:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            campaign_service.create_campaign(house(), staff(), _campaign_in())
+            campaign_service.create_campaign(house(), staff(), _campaign_in(), chosen=chosen_id(staff()))
             return redirect(url_for("console.campaigns"), 303)
         except InvalidField as error:
             errors = form_errors(error)

@@ -1,7 +1,8 @@
 """A believable month for trying things out: `tanpuhui demo`.
 
 Everything goes through the real code paths, under a clock that is moved through the days: people join, sites
-are registered, codes are scanned at the hours at which people eat, travel and sort, some records are voided.
+are registered, codes are scanned at the hours at which people eat, travel and sort, some records are voided, some people
+write in and are answered. The first residents planted trees a year before, and today some of them count what is alive.
 Names of places are made up; divisions, factors and limits are the loaded ones.
 """
 
@@ -10,19 +11,37 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import click
-from sqlmodel import Session, func, select
+from sqlmodel import Session, col, func, select
 
-from activities import codes, review, scans, sites
+from activities import (
+    codes,
+    drafts,
+    helping,
+    members,
+    plantings,
+    review,
+    scans,
+    self_reports,
+    signals,
+    sites,
+    spot_checks,
+    spot_judging,
+    voiding,
+)
+from activities.actions import Action, ActionVoid
 from activities.campaigns import CampaignIn, create_campaign
+from activities.codes import CodeKind
+from activities.site_reports import WORDS_A_DAY, SiteCondition, report
 from activities.sites import SiteKind
-from tanpuhui import clock, ids, people, reference, schema, staff
+from tanpuhui import clock, feedback, ids, people, reference, schema, staff
+from tanpuhui.bureau import answers
 from tanpuhui.divisions import Division, DivisionLevel
 from tanpuhui.errors import Refused
 from tanpuhui.rooms import House
@@ -64,6 +83,37 @@ _PLACES = (
 )
 
 
+#: What people write in, and what they are answered.
+_LETTERS = (
+    (
+        "question",
+        "旧衣回收箱周末开放吗？",
+        "周末照常开放，早上七点到晚上八点。箱子满了请打箱体上的电话，当天会清运。",
+    ),
+    (
+        "complaint",
+        "食堂窗口的海报被水泡花了，扫了好几次都扫不出来。",
+        "谢谢您告诉我们。海报已经换新并加了塑封，今天起可以正常扫码。",
+    ),
+    (
+        "suggestion",
+        "希望在菜场门口也设一个玻璃瓶回收点，老人拎着玻璃走不远。",
+        "这个建议很好，已列入下季度的选点，选定后会公布。",
+    ),
+    (
+        "complaint",
+        "快递驿站的纸箱回收处经常堆满，走到了又拎回来。",
+        "已请驿站增加一次清运，也在现场加了提示。",
+    ),
+    ("complaint", "昨天带了自己的杯子，工作人员说没有码，没记上。", ""),
+    ("suggestion", "字可以再大一点，我母亲看着吃力。", ""),
+)
+_SOLVED, _NOT_SOLVED = 1, 3
+
+#: So many residents joined a year before the month, for a planting day.
+_PLANTERS = 8
+
+
 @dataclass
 class _District:
     """What the demo has made so far."""
@@ -74,6 +124,8 @@ class _District:
     officer: Principal
     residents: list[UUID] = field(default_factory=list)
     places: list[tuple[sites.Site, str, tuple[str, ...]]] = field(default_factory=list)
+    plot: sites.Site | None = None
+    slips: codes.Code | None = None
     recorded: list[UUID] = field(default_factory=list)
     refused: int = 0
 
@@ -97,13 +149,21 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
     if is_new:
         reference.load_reference(house)
     start = datetime.combine(clock.today() - timedelta(days=days), time(6), clock.SHANGHAI)
-    with clock.pretending(start):
-        district = _found(house, residents)
+    district = _found(house, residents, start, days)
+    _dine_last_month(district)
     for day in range(days):
         _live(district, start + timedelta(days=day))
         click.echo(f"\rday {day + 1} of {days}: {len(district.recorded)} actions", nl=False, err=True)
     click.echo("", err=True)
     _void_some(district)
+    _flag_codes(district)
+    _write_in(district, start)
+    _use_slips(district)
+    _report_themselves(district)
+    _hand_out_cards(district)
+    _check_trees(district)
+    _report_sites(district)
+    _check_on_the_spot(district)
     house.relay.drain()
     if tokens:
         _write_tokens(district, tokens)
@@ -120,9 +180,10 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
     )
 
 
-def _found(house: House, residents: int) -> _District:
-    """Staff, sites with codes, a campaign and residents."""
-    with house.db.session() as session:
+def _found(house: House, residents: int, start: datetime, days: int) -> _District:
+    """Staff, sites with codes, campaigns and residents; the first of them a year before, who planted trees."""
+    year_before = start - timedelta(days=366)
+    with clock.pretending(year_before), house.db.session() as session:
         known = session.exec(select(func.count()).select_from(people.Resident)).one()
         chance = random.Random(SEED + known)  # noqa: S311 - made-up data, the same again on an empty database
         organiser = _member(session, house, Role.ORGANISER)
@@ -135,19 +196,24 @@ def _found(house: House, residents: int) -> _District:
         session.expunge_all()
     district = _District(house, chance, organiser, officer)
     chosen = chance.sample(communities, min(len(communities), 12))
-    for number, community in enumerate(chosen * 2):
-        _open_site(district, community, *_PLACES[number % len(_PLACES)])
-    _launch(district)
+    with clock.pretending(start):
+        for number, community in enumerate(chosen * 2):
+            _open_site(district, community, *_PLACES[number % len(_PLACES)])
+        _launch(district, days)
+        _issue_other_codes(district)
+        _open_self_reports(district)
     popular = chosen * 4 + communities
-    for _ in range(residents):
-        phone = f"+86139{chance.randrange(10**8):08d}"
-        joined = people.join(
-            house,
-            phone=phone,
-            division_code=chance.choice(popular).code,
-            consent_version=people.CONSENT_VERSION,
-        )
+    for number in range(residents):
+        with clock.pretending(year_before if number < _PLANTERS else start):
+            joined = people.join(
+                house,
+                phone=f"+86139{chance.randrange(10**8):08d}",
+                division_code=chance.choice(popular).code,
+                consent_version=people.CONSENT_VERSION,
+            )
         district.residents.append(joined.id)
+    with clock.pretending(year_before):
+        _plant_trees(district, chosen[0])
     return district
 
 
@@ -170,40 +236,180 @@ def _open_site(
     district.places.append((site, codes.token_of(district.house.settings, code.id), kinds))
 
 
-def _launch(district: _District) -> None:
-    canteens = [site.id for site, _token, _kinds in district.places if site.kind == SiteKind.CANTEEN]
-    now = clock.now()
-    campaign = CampaignIn(
-        title="光盘行动周",
-        division_code=district.house.settings.district_code,
-        starts_at=now + timedelta(days=7),
-        ends_at=now + timedelta(days=14),
-        site_ids=canteens,
+def _issue_other_codes(district: _District) -> None:
+    """At one recycling point everything there is: a rotating code, a batch of slips, a scale."""
+    site = next(site for site, _token, _kinds in district.places if site.kind == SiteKind.RECYCLING_POINT)
+
+    def issue(kind: CodeKind, **what: Any) -> codes.Code:
+        return codes.issue_code(district.house, district.organiser, site.id, kind=kind, **what)
+
+    issue(CodeKind.ROTATING)
+    issue(CodeKind.MEASURED, action_kind="recycle_paper")
+    district.slips = issue(CodeKind.SLIPS, copies=48, action_kind="recycle_glass", quantity_milli=500)
+
+
+def _use_slips(district: _District) -> None:
+    """Some of the residents got a slip for their glass."""
+    assert district.slips is not None
+    for serial, resident_id in enumerate(dict.fromkeys(district.residents[-7:]), start=1):
+        token = codes.slip_token(district.house.settings, district.slips.id, serial)
+        _record(district, resident_id, token)
+
+
+def _open_self_reports(district: _District) -> None:
+    """What residents may report without a code."""
+    kinds = ("walk", "own_cup", "clean_plate")
+    self_reports.set_desk(district.house, district.officer, kinds, is_open=True, reason="试行自报")
+
+
+def _report_themselves(district: _District) -> None:
+    """Every sixth resident walked today or brought a cup, where there is no code."""
+    house = district.house
+    for number, resident_id in enumerate(dict.fromkeys(district.residents[::6])):
+        kind, steps = (
+            ("own_cup", None) if number % 3 == 2 else ("walk", district.random.randrange(4000, 12000))
+        )
+        asked = self_reports.read_report(
+            house, who=resident_id, key=f"demo-{ids.new_id()}", kind=kind, quantity=steps
+        )
+        _take(district, asked)
+
+
+def _plant_trees(district: _District, community: Division) -> None:
+    """A planting day: the first residents plant one to three trees each."""
+    name = community.name.removesuffix("居委会").removesuffix("村委会") + "植树点"
+    site_in = sites.SiteIn(
+        name=name, kind=SiteKind.PLANTING_PLOT, division_code=community.code, kinds=["tree_planting"]
     )
-    create_campaign(district.house, district.organiser, campaign)
+    district.plot = sites.create_site(district.house, district.organiser, site_in)
+    token = _staffed_code(district)
+    for number, resident_id in enumerate(dict.fromkeys(district.residents[:_PLANTERS])):
+        key = f"demo-{ids.new_id()}"
+        plantings.plant(district.house, resident_id, key=key, code=token, trees=number % 3 + 1)
+
+
+def _check_trees(district: _District) -> None:
+    """Most of those who planted count what is alive; of three trees, one has died."""
+    desk, token = district.house.part(scans.Desk), _staffed_code(district)
+    for number, resident_id in list(enumerate(dict.fromkeys(district.residents[:_PLANTERS])))[:-2]:
+        key, alive = f"demo-{ids.new_id()}", min(number % 3 + 1, 2)
+        request = scans.read_request(
+            district.house, who=resident_id, key=key, code=token, kind="tree_planting", quantity=alive
+        )
+        district.recorded.append(UUID(json.loads(desk.record(request).body)["action"]["id"]))
+
+
+def _hand_out_cards(district: _District) -> None:
+    """A batch of member cards: some handed over to residents without a phone, for whom a helper records; one replaced."""
+    house = district.house
+    site, _token, kinds = min(district.places, key=lambda place: place[0].name)
+    habits = [habit for habit in _HABITS if habit.kind in kinds]
+    with house.db.session() as session:
+        helper = _member(session, house, Role.HELPER)
+    numbers = [card.number for card in members.print_cards(house, district.organiser, site.division_code, 20)]
+    for number in numbers[:6]:
+        members.hand_over(house, helper, number, consented=True)
+        habit = district.random.choice(habits)
+        answer = helping.record_for(
+            house,
+            helper,
+            site.id,
+            key=f"demo-{ids.new_id()}",
+            member=members.token_of(house.settings, number),
+            kind=habit.kind,
+            quantity=district.random.choice(habit.quantities) if habit.quantities else None,
+        )
+        district.recorded.append(UUID(json.loads(answer.body)["action"]["id"]))
+    members.replace_printed(house, helper, numbers[0], numbers[6], "卡片遗失")
+
+
+def _staffed_code(district: _District) -> str:
+    assert district.plot is not None
+    now = clock.now()
+    code = codes.issue_code(
+        district.house,
+        district.organiser,
+        district.plot.id,
+        valid_from=now,
+        valid_until=now + timedelta(hours=8),
+    )
+    return codes.token_of(district.house.settings, code.id)
+
+
+def _launch(district: _District, days: int) -> None:
+    """A campaign that is over by the end, one that is open then, and one that is still to come."""
+    start, end = clock.now(), clock.now() + timedelta(days=days)
+    for title, kind, starts_at, ends_at in (
+        ("光盘行动周", SiteKind.CANTEEN, start, start + (end - start) / 2),
+        ("绿色出行月", SiteKind.TRANSIT_STOP, start + (end - start) / 2, end + timedelta(days=20)),
+        ("旧衣新生周末", SiteKind.CLOTHES_BIN, end + timedelta(days=4), end + timedelta(days=6)),
+    ):
+        taking_part = [site.id for site, _token, _kinds in district.places if site.kind == kind]
+        if taking_part:
+            campaign = CampaignIn(
+                title=title,
+                division_code=district.house.settings.district_code,
+                starts_at=starts_at,
+                ends_at=ends_at,
+                site_ids=taking_part,
+            )
+            create_campaign(district.house, district.organiser, campaign)
+
+
+def _report_sites(district: _District) -> None:
+    """Residents say how they found a site today: most of them well, some full or shut, one seen to by staff."""
+    now = clock.now()
+    for number, (site, _token, _kinds) in enumerate(district.places[: WORDS_A_DAY // 2]):
+        for minutes, said in ((150, SiteCondition.OPEN), (20, _SAID[number % len(_SAID)])):
+            resident_id = district.random.choice(district.residents)
+            with clock.pretending(now - timedelta(minutes=minutes + 7 * number % 60)):
+                if said is not None:
+                    report(district.house, Principal("resident", resident_id, resident_id), site.id, said)
+    report(district.house, district.organiser, district.places[1][0].id, SiteCondition.OPEN)
+
+
+#: What is said last, site by site; None: nobody speaks of it.
+_SAID = (
+    SiteCondition.OPEN,
+    SiteCondition.FULL,
+    None,
+    SiteCondition.OPEN,
+    SiteCondition.CLOSED,
+    None,
+    SiteCondition.OPEN,
+)
 
 
 def _live(district: _District, morning: datetime) -> None:
     """One day: everybody's deeds, in the order of the clock."""
-    desk = district.house.part(scans.Desk)
     for moment, resident_id, habit in sorted(_deeds(district, morning), key=lambda deed: deed[0]):
         place = [token for _site, token, kinds in district.places if habit.kind in kinds]
         quantity = district.random.choice(habit.quantities) if habit.quantities else None
         with clock.pretending(moment):
-            request = scans.read_request(
-                district.house,
-                who=resident_id,
-                key=f"demo-{ids.new_id()}",
-                code=district.random.choice(place),
+            _record(
+                district,
+                resident_id,
+                district.random.choice(place),
                 kind=habit.kind,
                 quantity=Decimal(quantity) if quantity else None,
             )
-            try:
-                answer = json.loads(desk.record(request).body)
-            except Refused:
-                district.refused += 1
-            else:
-                district.recorded.append(UUID(answer["action"]["id"]))
+
+
+def _record(district: _District, resident_id: UUID, code: str, **what: Any) -> None:
+    """A scan as the pages make it; the limits may refuse it."""
+    request = scans.read_request(
+        district.house, who=resident_id, key=f"demo-{ids.new_id()}", code=code, **what
+    )
+    _take(district, request)
+
+
+def _take(district: _District, request: drafts.ScanRequest) -> None:
+    try:
+        answer = json.loads(district.house.part(scans.Desk).record(request).body)
+    except Refused:
+        district.refused += 1
+    else:
+        district.recorded.append(UUID(answer["action"]["id"]))
 
 
 def _deeds(district: _District, morning: datetime) -> Iterator[tuple[datetime, UUID, _Habit]]:
@@ -219,9 +425,94 @@ def _deeds(district: _District, morning: datetime) -> Iterator[tuple[datetime, U
                 yield morning.replace(hour=hour) + timedelta(seconds=seconds), resident_id, habit
 
 
+def _last_month(district: _District) -> date:
+    """The first day of the last month whose records can be drawn."""
+    return spot_checks.months_over(district.house.settings, clock.now())[0]
+
+
+def _dine_last_month(district: _District) -> None:
+    """A canteen had guests in the last month that is over."""
+    noon = datetime.combine(_last_month(district) + timedelta(days=14), time(12), clock.SHANGHAI)
+    with district.house.db.reading_session() as session:
+        community = session.get_one(Division, district.places[0][0].division_code)
+        session.expunge_all()
+    with clock.pretending(noon):
+        _open_site(district, community, "邻里食堂", SiteKind.CANTEEN, ("clean_plate",))
+        _site, token, _kinds = district.places.pop()
+        for resident_id in dict.fromkeys(district.residents[:_PLANTERS]):
+            _record(district, resident_id, token, kind="clean_plate")
+
+
+def _check_on_the_spot(district: _District) -> None:
+    """Some of the records of the last month were drawn, and most looked into."""
+    house = district.house
+    month = _last_month(district)
+    spot_judging.draw_month(house, district.officer, month)
+    with house.db.reading_session() as session:
+        checks = [sample.check for sample in spot_judging.samples_of(session, month)]
+        items = spot_judging.one_sample(session, house, district.officer, checks[0].id)[2]
+    for looked, (outcome, words) in zip(items, _FOUND, strict=False):
+        found = looked.item
+        spot_judging.judge(house, district.officer, found.spot_check_id, found.action_id, outcome, words)
+
+
+#: What is found of the first records that are drawn; the others wait.
+_FOUND = (
+    (spot_checks.Outcome.RIGHT, ""),
+    (spot_checks.Outcome.RIGHT, ""),
+    (spot_checks.Outcome.DID_NOT_HAPPEN, "当天食堂没有开门"),
+    (spot_checks.Outcome.CANNOT_TELL, "当天没有值班记录"),
+)
+
+
 def _void_some(district: _District) -> None:
     for action_id in district.random.sample(district.recorded, len(district.recorded) // 200):
         review.void_action(district.house, district.organiser, action_id, "抽查发现重复登记")
+
+
+def _flag_codes(district: _District) -> None:
+    """Two codes were seen online: of one a record was voided for it, the other one waits for staff to look."""
+    house = district.house
+    with house.db.reading_session() as session:
+        voided = select(ActionVoid.action_id)
+        action = session.exec(
+            select(Action).where(col(Action.id).not_in(voided)).order_by(col(Action.recorded_at))
+        ).first()
+        other = session.exec(select(codes.Code.id).where(codes.Code.kind == CodeKind.ROTATING)).first()
+    if action is None or other is None:
+        return
+    signals.tell_posted(house, district.organiser, action.code_id)
+    voiding.order(
+        house,
+        district.organiser,
+        action.code_id,
+        since=action.recorded_at,
+        reason="点位码被发到了网上",
+        only=[action.id],
+    )
+    signals.tell_posted(house, district.organiser, other)
+
+
+def _write_in(district: _District, start: datetime) -> None:
+    """The first residents complain, suggest and ask: some are answered, one says that it is solved, one that it is not."""
+    house, writers = district.house, list(dict.fromkeys(district.residents))
+    for number, (kind, text, reply) in enumerate(_LETTERS):
+        writer = writers[number % len(writers)]
+        about = feedback.About("site", district.places[number][0].id) if number % 2 else None
+        with clock.pretending(start + timedelta(hours=3 + number)):
+            answer = feedback.write_in(
+                house, writer, key=f"demo-{ids.new_id()}", kind=kind, text=text, about=about
+            )
+            made = UUID(json.loads(answer.body)["feedback"]["id"])
+        if reply:
+            with clock.pretending(min(start + timedelta(hours=27 + number), clock.now())):
+                with house.db.reading_session() as session:
+                    seen = feedback.entries(session, made)[-1].id
+                answers.answer(house, district.officer, made, text=reply, seen=seen)
+        if number == _SOLVED:
+            feedback.close(house, writer, made)
+        elif number == _NOT_SOLVED:
+            feedback.say(house, writer, made, "今天又去看了，还是老样子，请再跟进一下。")
 
 
 def _write_tokens(district: _District, file: Path) -> None:

@@ -38,15 +38,67 @@ class Deed(Event):
 
 
 class ActionRecorded(Deed):
-    """A resident did something green and proved it. `subject_id` is the action."""
+    """A resident did something green and proved it. `subject_id` is the action.
+
+    Without `with_points` the resident had switched points off: it is recorded and earns none.
+    A `pending` one waits for review: it counts nowhere until `ActionConfirmed`.
+    """
 
     type = "action.recorded"
 
+    with_points: bool = True
+    pending: bool = False
+
+
+class ActionConfirmed(Deed):
+    """A record that waited for review was confirmed: from now on it counts, on the day it happened."""
+
+    type = "action.confirmed"
+
+    reason: str
+    confirmed_by: UUID
+
+
+class ActionRejected(Deed):
+    """A record that waited for review was rejected, with a reason. It never counted, so nothing is subtracted.
+
+    Either a member of staff rejected it, or `replaced_by`, a better proven record of the same deed, took its place.
+    """
+
+    type = "action.rejected"
+
+    reason: str
+    rejected_by: UUID | None = None
+    replaced_by: UUID | None = None
+
 
 class ActionVoided(Deed):
-    """A recorded action was taken back, with a reason. Carries the numbers that are to be subtracted."""
+    """A recorded action was taken back, with a reason. Carries the numbers that are to be subtracted.
+
+    Either a member of staff voided it, or `replaced_by`, a better proven record of the same deed, took its place.
+    """
 
     type = "action.voided"
 
     reason: str
-    voided_by: UUID
+    voided_by: UUID | None = None
+    replaced_by: UUID | None = None
+
+
+class TreesPlanted(Event):
+    """A resident planted trees, confirmed by staff. `subject_id` is the planting, `number` stands on its certificate.
+
+    It carries no reduction and no points: a check a year later records what is alive as an action of its own.
+    `division_code` is the resident's community at the time; `day` is counted in Asia/Shanghai.
+    """
+
+    type = "trees.planted"
+
+    day: date
+    kind: str
+    trees: int
+    number: str
+    site_id: UUID
+    code_id: int
+    division_code: str
+    campaign_id: UUID | None = None

@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy.engine import Connection
 
-from activities.events import ActionRecorded, ActionVoided, Deed
+from activities.events import ActionConfirmed, ActionRecorded, ActionVoided, Deed
 from tanpuhui.figures import POLLUTANTS, Contribution, Feed
 
 
 def contributions(_connection: Connection, events: Sequence[Deed]) -> Iterator[Contribution]:
-    """One contribution an event: the deed's numbers, taken back for a voided one."""
+    """One contribution an event: the deed's numbers, taken back for a voided one. A pending one counts when confirmed."""
     for event in events:
+        if isinstance(event, ActionRecorded) and event.pending:
+            continue
         sign = -1 if isinstance(event, ActionVoided) else 1
         measures = {
             "actions": sign,
@@ -37,4 +39,4 @@ def contributions(_connection: Connection, events: Sequence[Deed]) -> Iterator[C
         )
 
 
-ACTIONS_FEED = Feed((ActionRecorded, ActionVoided), contributions)
+ACTIONS_FEED = Feed((ActionRecorded, ActionConfirmed, ActionVoided), contributions)

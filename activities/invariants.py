@@ -1,10 +1,19 @@
 """What must always hold in this room; `tanpuhui verify` asks."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlmodel import select
+from sqlmodel.sql.sqltypes import UTCDateTime
 
+from activities.catalogue import ActionKind
+from activities.clashes import ClashRule, one_deed
+from activities.limits import loads
+from activities.trees import early_checks
+from tanpuhui.db import session_on
 from tanpuhui.rooms import Invariant
 
 
@@ -22,7 +31,195 @@ def _events_of(event_type: str) -> str:
     )
 
 
+_CHECKS = (
+    "FROM tree_check c JOIN planting p ON p.id = c.planting_id "
+    "JOIN event_log e ON e.type = 'action.recorded' AND e.resident_id = p.resident_id AND e.subject_id = c.action_id"
+)
+
+#: The checks of a planting that stood before `c`, by the order of the log, which is that of a resident's turns.
+_BEFORE = (
+    "FROM tree_check b JOIN event_log f "
+    "ON f.type = 'action.recorded' AND f.resident_id = p.resident_id AND f.subject_id = b.action_id "
+    "WHERE b.planting_id = c.planting_id AND f.position < e.position AND NOT EXISTS (SELECT 1 FROM event_log v "
+    "WHERE v.type = 'action.voided' AND v.resident_id = p.resident_id AND v.subject_id = b.action_id "
+    "AND v.position < e.position)"
+)
+
+HINTS = (
+    _rows(
+        "SELECT h.action_id FROM place_hint h WHERE NOT EXISTS (SELECT 1 FROM action a JOIN consent c "
+        "ON c.resident_id = a.resident_id AND c.document = 'place_hints' AND c.withdrawn_at IS NULL "
+        "WHERE a.id = h.action_id)",
+        "a place hint is held by a standing consent",
+    ),
+)
+
+TREES = (
+    _rows(
+        f"SELECT p.id FROM planting p LEFT JOIN {_events_of('trees.planted')} e ON e.subject_id = p.id "
+        "WHERE COALESCE(e.n, 0) <> 1",
+        "a planting has exactly one event",
+    ),
+    _rows(
+        "SELECT e.position FROM event_log e WHERE e.type = 'trees.planted' "
+        "AND NOT EXISTS (SELECT 1 FROM planting p WHERE p.id = e.subject_id)",
+        "a trees.planted event has its planting",
+    ),
+    _rows(
+        "SELECT c.action_id FROM tree_check c JOIN planting p ON p.id = c.planting_id "
+        "LEFT JOIN action a ON a.id = c.action_id AND a.resident_id = p.resident_id AND a.site_id = p.site_id "
+        "AND a.kind = p.kind AND a.day = c.checked_on AND a.quantity_milli = c.alive * 1000 WHERE a.id IS NULL",
+        "a tree check has an action of its planting, of the trees alive",
+    ),
+    _rows(
+        f"SELECT c.action_id {_CHECKS} WHERE c.alive_before <> "
+        f"COALESCE((SELECT b.alive {_BEFORE} ORDER BY f.position DESC LIMIT 1), p.trees)",
+        "a tree check starts from what the check before found",
+    ),
+    _rows(
+        f"SELECT c.action_id {_CHECKS} WHERE EXISTS (SELECT 1 {_BEFORE} AND b.year = c.year)",
+        "a year of a planting has one standing check",
+    ),
+    Invariant("no tree check comes before its year is over", early_checks),
+    _rows(
+        # Records made before the first planting of their kind are of a time when one scan was all there was.
+        "SELECT a.id FROM action a JOIN methodology_kind k ON k.kind = a.kind "
+        "JOIN methodology m ON m.code = k.methodology AND m.form = 'survival' "
+        "WHERE a.recorded_at > (SELECT min(p.recorded_at) FROM planting p WHERE p.kind = a.kind) "
+        "AND NOT EXISTS (SELECT 1 FROM tree_check c WHERE c.action_id = a.id)",
+        "an action of planted trees has its check",
+    ),
+)
+
+DECLARATIONS = (
+    _rows(
+        "SELECT n.id FROM declaration n LEFT JOIN (SELECT d.declaration_id, count(*) AS actions, "
+        "sum(a.co2e_mg) AS low, sum(a.co2e_mid_mg) AS mid, sum(a.co2e_high_mg) AS high "
+        "FROM declared_action d JOIN action a ON a.id = d.action_id GROUP BY d.declaration_id) s "
+        "ON s.declaration_id = n.id WHERE s.actions IS NULL OR s.actions <> n.actions "
+        "OR s.low <> n.co2e_mg OR s.mid <> n.co2e_mid_mg OR s.high <> n.co2e_high_mg",
+        "a declaration adds up to its records",
+    ),
+    _rows(
+        "SELECT d.action_id FROM declared_action d JOIN declaration n ON n.id = d.declaration_id "
+        "JOIN action a ON a.id = d.action_id JOIN factor_version f ON f.id = a.factor_version "
+        "WHERE a.day < n.first OR a.day > n.last OR f.methodology IS NULL OR f.methodology <> n.methodology",
+        "a declared record is of its declaration's methodology and period",
+    ),
+    _rows(
+        "SELECT d.action_id FROM declared_action d JOIN action a ON a.id = d.action_id "
+        "LEFT JOIN action_void v ON v.action_id = d.action_id "
+        "WHERE d.standing AND (a.city_credited OR v.action_id IS NOT NULL)",
+        "what is voided or credited by the city stands in no declaration",
+    ),
+    _rows(
+        "SELECT d.action_id FROM declared_action d JOIN declaration n ON n.id = d.declaration_id "
+        "WHERE d.standing <> (n.state <> 'withdrawn')",
+        "a declared record stands as long as its declaration",
+    ),
+    _rows(
+        "SELECT action_id FROM declared_action WHERE standing GROUP BY action_id HAVING count(*) > 1",
+        "a record stands in one declaration at most",
+    ),
+    _rows(
+        "SELECT id FROM declaration WHERE confirmed_mg > co2e_mg",
+        "no more is confirmed than was reported",
+    ),
+)
+
+_MANY_LOADS = (
+    "(SELECT b.resident_id, b.day, b.kind FROM action b JOIN action_kind k ON k.code = b.kind "
+    "WHERE k.merge_minutes > 0 AND b.recorded_at >= (SELECT updated_at FROM reference_state) "
+    "GROUP BY b.resident_id, b.day, b.kind, k.records_per_day HAVING count(*) > k.records_per_day)"
+)
+
+
+def _too_many_loads(connection: Connection) -> Iterator[str]:
+    """Of kinds whose records are counted in loads, since the limits were last changed."""
+    rows = connection.execute(
+        sa.text(
+            f"SELECT a.resident_id, a.day, a.kind, a.occurred_at FROM action a JOIN {_MANY_LOADS} many "
+            "ON many.resident_id = a.resident_id AND many.day = a.day AND many.kind = a.kind "
+            "WHERE NOT EXISTS (SELECT 1 FROM action_void v WHERE v.action_id = a.id) "
+            "AND NOT EXISTS (SELECT 1 FROM action_review r WHERE r.action_id = a.id AND r.state = 'rejected')"
+        ).columns(resident_id=sa.Uuid(), day=sa.Date(), kind=sa.Text(), occurred_at=UTCDateTime())
+    ).all()
+    if not rows:
+        return
+    with session_on(connection) as session:
+        kinds = {kind.code: kind for kind in session.exec(select(ActionKind))}
+    times: dict[tuple[Any, ...], list[datetime]] = {}
+    for row in rows:
+        times.setdefault((row.kind, row.day, row.resident_id), []).append(row.occurred_at)
+    for (kind, day, resident_id), moments in times.items():
+        if loads(kinds[kind], moments) > kinds[kind].records_per_day:
+            yield f"{resident_id} has {len(moments)} records of {kind} on {day}"
+
+
+REVIEWS = (
+    _rows(
+        "SELECT r.action_id FROM action_review r JOIN action a ON a.id = r.action_id "
+        "LEFT JOIN event_log e ON e.subject_id = r.action_id AND e.resident_id = a.resident_id "
+        "AND e.type IN ('action.confirmed', 'action.rejected') GROUP BY r.action_id, r.state "
+        "HAVING count(e.position) <> CASE WHEN r.state = 'pending' THEN 0 ELSE 1 END "
+        "OR COALESCE(max(e.type), '') <> CASE WHEN r.state = 'pending' THEN '' ELSE 'action.' || r.state END",
+        "a decided review has exactly one event, of its decision",
+    ),
+    _rows(
+        "SELECT e.position FROM event_log e WHERE e.type IN ('action.confirmed', 'action.rejected') "
+        "AND NOT EXISTS (SELECT 1 FROM action_review r WHERE r.action_id = e.subject_id)",
+        "a decision of the log has its review",
+    ),
+)
+
+_PAIRS = (
+    "SELECT a.id, a.kind, b.kind AS other, a.occurred_at, b.occurred_at AS other_at FROM action a "
+    "JOIN action b ON b.resident_id = a.resident_id AND b.id > a.id "
+    "JOIN action_kind k ON k.code = a.kind JOIN action_kind l ON l.code = b.kind "
+    "AND (l.code = k.code OR l.clash_group = k.clash_group) "
+    "WHERE a.recorded_at >= (SELECT updated_at FROM reference_state) "
+    "AND b.recorded_at >= (SELECT updated_at FROM reference_state) "
+    "AND NOT EXISTS (SELECT 1 FROM action_void v WHERE v.action_id IN (a.id, b.id)) "
+    "AND NOT EXISTS (SELECT 1 FROM action_review r WHERE r.action_id IN (a.id, b.id) AND r.state = 'rejected')"
+)
+
+
+def _credited_twice(connection: Connection) -> Iterator[str]:
+    """Of the records made since the rules were last changed."""
+    pairs = connection.execute(
+        sa.text(_PAIRS).columns(id=sa.Uuid(), occurred_at=UTCDateTime(), other_at=UTCDateTime())
+    ).all()
+    if not pairs:
+        return
+    with session_on(connection) as session:
+        kinds = {kind.code: kind for kind in session.exec(select(ActionKind))}
+        rules = {rule.clash_group: rule for rule in session.exec(select(ClashRule))}
+    for pair in pairs:
+        kind, other = kinds[pair.kind], kinds[pair.other]
+        interval = max(kind.min_interval_minutes, other.min_interval_minutes)
+        if one_deed(rules.get(kind.clash_group or ""), pair.occurred_at, pair.other_at, interval):
+            yield f"{pair.id} and a record of {pair.other} are one deed"
+
+
+CLASHES = (
+    Invariant("no two standing records are one deed", _credited_twice),
+    _rows(
+        "SELECT v.action_id FROM (SELECT action_id, replaced_by FROM action_void UNION ALL "
+        "SELECT action_id, replaced_by FROM action_review) v JOIN action a ON a.id = v.action_id "
+        "LEFT JOIN action n ON n.id = v.replaced_by WHERE v.replaced_by IS NOT NULL "
+        "AND (n.id IS NULL OR n.resident_id <> a.resident_id OR NOT EXISTS (SELECT 1 FROM evidence_tier s, "
+        "evidence_tier w WHERE s.code = n.evidence AND w.code = a.evidence AND s.rank > w.rank))",
+        "a replaced record gave way to a stronger one of the same resident",
+    ),
+)
+
 INVARIANTS = (
+    *REVIEWS,
+    *CLASHES,
+    Invariant("no more loads of a kind on a day than its limit", _too_many_loads),
+    *TREES,
+    *HINTS,
+    *DECLARATIONS,
     _rows(
         f"SELECT a.id FROM action a LEFT JOIN {_events_of('action.recorded')} e ON e.subject_id = a.id "
         "WHERE COALESCE(e.n, 0) <> 1",
@@ -58,11 +255,22 @@ INVARIANTS = (
         "SELECT min(a.id) FROM (SELECT CAST(id AS text) AS id, resident_id, day, kind, recorded_at "
         "FROM action) a "
         "JOIN action_kind k ON k.code = a.kind "
-        "LEFT JOIN (SELECT CAST(action_id AS text) AS action_id FROM action_void) v ON v.action_id = a.id "
-        "WHERE v.action_id IS NULL GROUP BY a.resident_id, a.day, a.kind, k.records_per_day "
+        "LEFT JOIN (SELECT CAST(action_id AS text) AS action_id FROM action_void UNION "
+        "SELECT CAST(action_id AS text) FROM action_review WHERE state = 'rejected') v ON v.action_id = a.id "
+        "WHERE v.action_id IS NULL AND k.merge_minutes = 0 GROUP BY a.resident_id, a.day, a.kind, k.records_per_day "
         # Limits are settings: records made before the last change of any are not judged by today's.
         "HAVING count(*) > k.records_per_day "
         "AND min(a.recorded_at) >= (SELECT updated_at FROM reference_state)",
         "no more records of a kind on a day than its limit",
+    ),
+    _rows(
+        "SELECT a.id FROM action a JOIN factor_version f ON f.id = a.factor_version WHERE f.cancelled_on IS NOT NULL",
+        "no record uses a factor version that was cancelled",
+    ),
+    _rows(
+        "SELECT p.id FROM factor_proposal p LEFT JOIN factor_version f ON f.proposal_id = p.id "
+        "AND f.action_code = p.action_code AND f.co2e_low_ng = p.co2e_low_ng AND f.co2e_mid_ng = p.co2e_mid_ng "
+        "AND f.co2e_high_ng = p.co2e_high_ng WHERE (p.state = 'published') <> (f.id IS NOT NULL)",
+        "a proposal is published exactly if a version says what it proposed",
     ),
 )

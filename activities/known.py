@@ -6,6 +6,7 @@ so a revoked code is refused at once by every process, and a scan reads one row 
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
@@ -16,9 +17,13 @@ from sqlmodel import Session, col, select
 
 from activities.campaigns import Campaign, CampaignSite
 from activities.catalogue import ActionKind, EvidenceTier
+from activities.clashes import ClashRule
 from activities.codes import Code
-from activities.quantify.factors import FactorVersion, all_versions, select_valid
-from activities.sites import Site, SiteCredits
+from activities.quantify.factors import FactorVersion, select_valid, versions_by_kind
+from activities.quantify.forms import Form
+from activities.quantify.methodologies import methodology_of
+from activities.schedules import Schedule, read_schedule
+from activities.sites import Site, SiteCredits, limits_of
 from tanpuhui import reference
 from tanpuhui.db import session_on
 from tanpuhui.rooms import House
@@ -26,12 +31,17 @@ from tanpuhui.rooms import House
 
 @dataclass(frozen=True)
 class KnownCode:
-    """A code with the site it hangs at, the kinds credited there and the campaigns the site takes part in."""
+    """A code with the site it hangs at, the kinds credited there and the campaigns the site takes part in.
+
+    `schedule`: the hours in which it credits, None for always; `per_day`: by kind, where the site has a limit of its own.
+    """
 
     code: Code
     site: Site
     kinds: tuple[str, ...]
     campaigns: tuple[Campaign, ...]
+    schedule: Schedule | None = None
+    per_day: Mapping[str, int] = field(default_factory=dict)
 
     def campaign_at(self, moment: datetime) -> Campaign | None:
         """The campaign open at `moment`; of several, the one that started last."""
@@ -44,11 +54,16 @@ class KnownCode:
 
 @dataclass
 class Known:
-    """One version of it all. Codes are added as they are met."""
+    """One version of it all. Codes are added as they are met.
+
+    `survival`: the kinds that are credited by yearly checks of what was planted (see `activities.trees`).
+    """
 
     version: int
     kinds: dict[str, ActionKind] = field(default_factory=dict)
+    survival: frozenset[str] = frozenset()
     tiers: dict[str, EvidenceTier] = field(default_factory=dict)
+    clashes: dict[str, ClashRule] = field(default_factory=dict)
     factors: dict[str, list[FactorVersion]] = field(default_factory=dict)
     codes: dict[int, KnownCode | None] = field(default_factory=dict)
 
@@ -87,9 +102,12 @@ def _read(connection: Connection, version: int) -> Known:
     with session_on(connection) as session:
         known.kinds = {kind.code: kind for kind in session.exec(select(ActionKind))}
         known.tiers = {tier.code: tier for tier in session.exec(select(EvidenceTier))}
+        known.clashes = {rule.clash_group: rule for rule in session.exec(select(ClashRule))}
         session.expunge_all()
-    for factor in all_versions(connection):
-        known.factors.setdefault(factor.action_code, []).append(factor)
+    known.survival = frozenset(
+        kind for kind, methodology in methodology_of(connection).items() if methodology.form is Form.SURVIVAL
+    )
+    known.factors = versions_by_kind(connection)
     return known
 
 
@@ -99,15 +117,16 @@ def _read_code(connection: Connection, code_id: int) -> KnownCode | None:
         if code is None:
             return None
         site = session.get_one(Site, code.site_id)
-        kinds = _kinds(session, site.id)
+        kinds = (code.action_kind,) if code.action_kind else _kinds(session, site.id)
         campaigns = session.exec(
             select(Campaign)
             .join(CampaignSite, col(CampaignSite.campaign_id) == col(Campaign.id))
             .where(CampaignSite.site_id == site.id)
             .order_by(sa.desc(col(Campaign.starts_at)), col(Campaign.id))
         ).all()
+        per_day = limits_of(session, site.id)
         session.expunge_all()
-        return KnownCode(code, site, kinds, tuple(campaigns))
+        return KnownCode(code, site, kinds, tuple(campaigns), read_schedule(site.schedule), per_day)
 
 
 def _kinds(session: Session, site_id: UUID) -> tuple[str, ...]:

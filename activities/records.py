@@ -1,7 +1,8 @@
 """Reading records back: a resident's own totals and what is left today; for staff, one record in their scope."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,12 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col
 
 from activities.actions import READ_DAYS, Action, ActionVoid
-from activities.catalogue import ActionKind
+from activities.catalogue import ActionKind, EvidenceTier
+from activities.limits import left_of_day
+from activities.quantify.factors import POLLUTANTS, FactorVersion
+from activities.quantify.methodologies import Methodology
+from activities.quantify.traces import Trace, trace_of
+from activities.reviews import standing
 from activities.sites import MANAGERS, Site
 from tanpuhui.errors import NotFound
 from tanpuhui.sessions import Principal
@@ -18,36 +24,146 @@ from tanpuhui.staff import require
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """A resident's standing records. Milligrams of CO2e, low value; what the city credits is apart."""
+class Part:
+    """Standing records that count for the district, or those that the city credits.
 
-    today_actions: int
+    `verified` of the `records` are proven by evidence, the others are the resident's own word. Milligrams of CO2e, the
+    low value first. `pollutants`: micrograms saved and by how many of the records; None where no record has a factor.
+    """
+
+    records: int
+    verified: int
+    co2e_mg: int
+    co2e_mid_mg: int
+    co2e_high_mg: int
+    pollutants: Mapping[str, tuple[int | None, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A resident's standing records of today and of the month: the district's own, what the city credits apart.
+
+    `today_records` and `today_co2e_mg` are the district's own, `today_city` how many records the city credits.
+    """
+
+    today_records: int
+    today_city: int
     today_co2e_mg: int
-    month_co2e_mg: int
-    city_co2e_mg: int
+    own: Part
+    city: Part
+
+
+def deed_of(session: Session, action: Action) -> dict[str, Any]:
+    """What an event says of a record, as it was frozen."""
+    tier = session.get_one(EvidenceTier, action.evidence)
+    kind = session.get_one(ActionKind, action.kind)
+    fields = action.model_dump(exclude={"id", "ordinal", "recorded_at", "recorded_by"})
+    return fields | {"subject_id": action.id, "unit": kind.unit, "verified": tier.counts_as_verified}
 
 
 def own_totals(connection: Connection, resident_id: UUID, today: date) -> Totals:
     """What a resident did on `today` and since the first of its month. What was voided does not count."""
-    standing: Any = (
-        sa.select(
-            col(Action.day).label("day"),
-            col(Action.city_credited).label("city"),
-            sa.func.count().label("actions"),
-            sa.func.sum(col(Action.co2e_mg)).label("co2e_mg"),
-        )
-        .where(col(Action.resident_id) == resident_id, col(Action.day).between(today.replace(day=1), today))
-        .where(~sa.exists().where(col(ActionVoid.action_id) == col(Action.id)))
-        .group_by(col(Action.day), col(Action.city_credited))
-    )
-    rows = connection.execute(standing).all()
-    own = [row for row in rows if not row.city]
+    this_month = col(Action.day).between(today.replace(day=1), today)
+    rows = own_sums(connection, resident_id, [col(Action.day)], this_month)
+    of_today = [row for row in rows if row["day"] == today]
     return Totals(
-        today_actions=sum(row.actions for row in rows if row.day == today),
-        today_co2e_mg=sum(int(row.co2e_mg) for row in own if row.day == today),
-        month_co2e_mg=sum(int(row.co2e_mg) for row in own),
-        city_co2e_mg=sum(int(row.co2e_mg) for row in rows if row.city),
+        today_records=sum(row["actions"] for row in of_today if not row["city_credited"]),
+        today_city=sum(row["actions"] for row in of_today if row["city_credited"]),
+        today_co2e_mg=sum(int(row["co2e_mg"]) for row in of_today if not row["city_credited"]),
+        own=part_of(rows, city_credited=False),
+        city=part_of(rows, city_credited=True),
     )
+
+
+def own_sums(
+    connection: Connection, resident_id: UUID, by: Sequence[Any], within: Any = None
+) -> Sequence[sa.RowMapping]:
+    """Sums of a resident's standing records: a row for each group of `by`, of verified or not and of whose they are.
+
+    `within`: a condition on the records, for fewer than all. `part_of` adds rows up.
+    """
+    keys = (*by, col(Action.city_credited), col(EvidenceTier.counts_as_verified).label("verified"))
+    amounts: list[Any] = [col(Action.co2e_mg), col(Action.co2e_mid_mg), col(Action.co2e_high_mg)]
+    pollutants: list[Any] = [getattr(Action, f"{name}_ug") for name in POLLUTANTS]
+    sums: Any = (
+        sa.select(
+            *keys,
+            sa.func.count().label("actions"),
+            sa.func.sum(col(Action.quantity_milli)).label("quantity_milli"),
+            *(sa.func.sum(column).label(column.name) for column in (*amounts, *pollutants)),
+            *(
+                sa.func.count(column).label(f"{name}_known")
+                for name, column in zip(POLLUTANTS, pollutants, strict=True)
+            ),
+        )
+        .join_from(Action, EvidenceTier, col(EvidenceTier.code) == col(Action.evidence), isouter=True)
+        .where(col(Action.resident_id) == resident_id)
+        .where(standing())
+        .group_by(*keys)
+    )
+    if within is not None:
+        sums = sums.where(within)
+    return connection.execute(sums).mappings().all()
+
+
+def part_of(rows: Sequence[sa.RowMapping], *, city_credited: bool) -> Part:
+    """Rows of `own_sums` added up: those that count for the district, or those that the city credits."""
+    rows = [row for row in rows if bool(row["city_credited"]) is city_credited]
+
+    def pollutant(name: str) -> tuple[int | None, int]:
+        known = sum(row[f"{name}_known"] for row in rows)
+        return (sum(int(row[f"{name}_ug"] or 0) for row in rows) if known else None), known
+
+    return Part(
+        records=sum(row["actions"] for row in rows),
+        verified=sum(row["actions"] for row in rows if row["verified"]),
+        co2e_mg=sum(int(row["co2e_mg"]) for row in rows),
+        co2e_mid_mg=sum(int(row["co2e_mid_mg"]) for row in rows),
+        co2e_high_mg=sum(int(row["co2e_high_mg"]) for row in rows),
+        pollutants={name: pollutant(name) for name in POLLUTANTS},
+    )
+
+
+def has_any(connection: Connection, resident_id: UUID) -> bool:
+    """Whether a resident has a record at all, a voided one included."""
+    own = sa.exists().where(col(Action.resident_id) == resident_id)
+    return bool(connection.scalar(sa.select(own)))
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The resident's latest standing record that was looked for."""
+
+    kind: str
+    quantity_milli: int
+
+
+def last_record(
+    connection: Connection,
+    resident_id: UUID,
+    today: date,
+    *,
+    site_id: UUID | None = None,
+    kind: str | None = None,
+) -> Last | None:
+    """The resident's latest standing record of the past year at a site, or of a kind; so that nothing is asked twice.
+
+    Goes back through the resident's own records by their index until one fits.
+    """
+    found: Any = (
+        sa.select(col(Action.kind), col(Action.quantity_milli))
+        .where(col(Action.resident_id) == resident_id, col(Action.day) >= today - timedelta(days=366))
+        .where(standing())
+        .order_by(col(Action.day).desc(), col(Action.id).desc())
+        .limit(1)
+    )
+    if site_id is not None:
+        # No index by site fits this: that of spot checks would go through the records of everybody there.
+        found = found.where(sa.func.coalesce(col(Action.site_id), col(Action.site_id)) == site_id)
+    if kind is not None:
+        found = found.where(col(Action.kind) == kind)
+    row = connection.execute(found).first()
+    return Last(row.kind, row.quantity_milli) if row else None
 
 
 def left_today(connection: Connection, action: Action, kind: ActionKind, today: date) -> int | None:
@@ -55,8 +171,15 @@ def left_today(connection: Connection, action: Action, kind: ActionKind, today: 
     if action.day != today:
         return None
     rows = READ_DAYS.run(connection, residents=[action.resident_id], days=[today.isoformat()])
-    done = len([row for row in rows if row.kind == kind.code and not row.voided])
-    return max(0, kind.records_per_day - done)
+    return left_of_day(kind, rows)
+
+
+def sum_of(session: Session, action: Action) -> Trace:
+    """How the numbers of a record came about: by its own version, whatever was published since."""
+    kind = session.get_one(ActionKind, action.kind)
+    factor = session.get_one(FactorVersion, action.factor_version)
+    methodology = session.get(Methodology, factor.methodology) if factor.methodology else None
+    return trace_of(kind, action.quantity_milli, factor, methodology)
 
 
 def managed_action(

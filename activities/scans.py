@@ -6,6 +6,9 @@ those that other threads bring at the same moment (see `tanpuhui.batching`):
     prove the tokens -> take the residents' turns -> same answer for a known key -> limits -> the sum -> action, event,
     same-transaction subscribers (crediting), stored answer -> commit
 
+A scan of a kind that is credited by yearly checks of planted trees writes its check beside its action. One that has to wait
+writes its review; one that proves a standing record's deed better takes that one back, in a savepoint of its own.
+Self-reports (`activities.self_reports`) and helpers' records come the same way.
 Each scan writes rows of its own resident only, besides appending to the event log.
 """
 
@@ -14,25 +17,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
+from activities import attempts, photos, place_hints
 from activities.actions import INSERT_ACTIONS, READ_DAYS
+from activities.bands import Reading
 from activities.catalogue import ActionKind
-from activities.codes import read_token
-from activities.drafts import Draft, ScanRequest, check_code, draft_of, fit, read_days
+from activities.codes import INSERT_USES, READ_USES, check_token, fixed_quantity, read_token, serial_of
+from activities.drafts import Draft, ScanRequest, beside, check_code, draft_of, fit, read_days
 from activities.known import Knowledge, Known, KnownCode
+from activities.limits import left_of_day
 from activities.quantify.calculation import parse_quantity
+from activities.replacing import replace
+from activities.reviews import INSERT_REVIEWS, review_row
+from activities.trees import INSERT_CHECKS
 from tanpuhui import clock, idempotency
 from tanpuhui.batching import Batcher
 from tanpuhui.errors import (
+    CannotReplace,
     CodeInvalid,
     EvidenceTooWeak,
     KeyReused,
     KindDisabled,
     NotAllowed,
     NotAuthenticated,
+    PhotoSeenBefore,
+    Refused,
+    SlipUsed,
     TanpuhuiError,
     Unavailable,
 )
@@ -54,16 +68,33 @@ def read_request(
     kind: str | None = None,
     quantity: str | int | Decimal | None = None,
     occurred_at: datetime | None = None,
+    planting: UUID | None = None,
+    opened_at: datetime | None = None,
+    position: Reading | None = None,
 ) -> ScanRequest:
     """A scan as asked for by a page or the API, checked as far as no database is needed.
 
-    Raises the refusals of a bad key, token or quantity.
+    `planting`: which one to check, where several of the resident's are due. `opened_at`: when the code was opened, as far
+    as the caller can vouch for it. `position` is no part of the fingerprint: nothing is to be
+    left of it. Raises the refusals of a bad key, token or quantity.
     """
     key = idempotency.check_key(key)
-    code_id = read_token(house.settings, code)
+    token = read_token(house.settings, code)
     milli = None if quantity is None else parse_quantity(quantity)
-    asked = {"code": code_id, "kind": kind, "quantity": milli, "occurred_at": occurred_at}
-    return ScanRequest(who, key, code_id, kind, milli, occurred_at, idempotency.request_hash(asked))
+    asked: dict[str, Any] = {
+        "code": token.number,
+        "kind": kind,
+        "quantity": milli,
+        "occurred_at": occurred_at,
+    }
+    if planting is not None:  # only then: the fingerprint of any other scan stays what it always was
+        asked["planting"] = planting
+    if token.more:
+        asked["more"] = token.more
+    asked_for = idempotency.request_hash(asked)
+    return ScanRequest(
+        who, key, token, kind, milli, occurred_at, asked_for, planting, opened_at, position=position
+    )
 
 
 class Desk:
@@ -128,6 +159,13 @@ class Desk:
             except TanpuhuiError as refusal:
                 answers[index] = refusal
         answers |= self._insert(connection, known, fresh)
+        refused = [
+            (asking[index], requests[index], answer)
+            for index, answer in answers.items()
+            if isinstance(answer, Refused) and index in asking
+        ]
+        if refused:
+            attempts.keep(connection, known, refused, now)
         return [answers[index] for index in range(len(requests))]
 
     def _insert(
@@ -136,21 +174,59 @@ class Desk:
         if not drafts:
             return {}
         days = read_days(connection, [draft for _, draft in drafts])
+        used = _used(connection, [draft for _, draft in drafts])
         answers: dict[int, Answer | BaseException] = {}
         fitting: list[tuple[int, Draft, int]] = []
         for index, draft in drafts:
             try:
-                rows = days.get(draft.fields["resident_id"], [])
-                fitting.append((index, draft, fit(draft, known, rows)))
+                if (draft.fields["code_id"], draft.serial) in used:
+                    raise SlipUsed
+                left = fit(draft, known, days.get(draft.fields["resident_id"], []))
+                if not draft.replaces:
+                    _remember_photo(connection, draft)
+                fitting.append((index, draft, left))
             except TanpuhuiError as refusal:
                 answers[index] = refusal
-        if not fitting:
-            return answers
+        if plain := [one for one in fitting if not one[1].replaces]:
+            answers |= self._write(connection, known, plain)
+        for one in fitting:
+            if one[1].replaces:
+                try:
+                    with connection.begin_nested():  # nothing is replaced if a weaker one has to stay
+                        _remember_photo(connection, one[1])
+                        answers |= self._write(connection, known, [one])
+                except (CannotReplace, PhotoSeenBefore) as refusal:
+                    answers[one[0]] = refusal
+        return answers
+
+    def _write(
+        self, connection: Connection, known: Known, fitting: list[tuple[int, "Draft", int]]
+    ) -> dict[int, Answer | BaseException]:
+        answers: dict[int, Answer | BaseException] = {}
         INSERT_ACTIONS.run(connection, [draft.row() for _, draft, _ in fitting])
+        if checks := [draft.check_row() for _, draft, _ in fitting if draft.tree_check]:
+            INSERT_CHECKS.run(connection, checks)
+        if uses := [draft.use_row() for _, draft, _ in fitting if draft.serial]:
+            INSERT_USES.run(connection, uses)
+        place_hints.keep(connection, known, [draft for _, draft, _ in fitting])
+        if taken := [
+            (draft.fields["id"], photo) for _, draft, _ in fitting if (photo := draft.request.photo)
+        ]:
+            photos.keep(connection, taken, fitting[0][1].now)
+        days_to_review = self._house.settings.review_days
+        if waiting := [
+            review_row(draft.fields["id"], draft.waits, draft.now, days_to_review)
+            for _, draft, _ in fitting
+            if draft.waits
+        ]:
+            INSERT_REVIEWS.run(connection, waiting)
         additions = self._house.publish(connection, [draft.event() for _, draft, _ in fitting])
         stored = []
         for (index, draft, left), addition in zip(fitting, additions, strict=True):
-            body = json.dumps({"action": draft.view(), **addition, "left_today": left}, ensure_ascii=False)
+            told = {"action": draft.view(), **addition, "left_today": left}
+            if draft.replaces:  # after the new credit, so that points spent meanwhile do not stand in its way
+                told |= self._replace(connection, draft, addition)
+            body = json.dumps(told, ensure_ascii=False)
             answers[index] = Answer(body, replayed=False)
             stored.append(
                 {
@@ -163,6 +239,27 @@ class Desk:
             )
         idempotency.store(connection, stored)
         return answers
+
+    def _replace(self, connection: Connection, draft: "Draft", addition: Mapping[str, Any]) -> dict[str, Any]:
+        """Take the weaker records back: what that changes in the answer."""
+        told = dict(addition)
+        for change in replace(self._house, connection, draft.replaces, draft.fields["id"], draft.now):
+            told |= {name: told.get(name, {}) | value for name, value in change.items()}
+        return {**told, "replaced": [str(action_id) for action_id in draft.replaces]}
+
+
+def _remember_photo(connection: Connection, draft: Draft) -> None:
+    """Know the photo of a record that is to be written, if it has one, from now on. Raises PhotoSeenBefore."""
+    if draft.request.photo:
+        photos.remember(connection, draft.request.photo, clock.day_of(draft.now))
+
+
+def _used(connection: Connection, drafts: Sequence[Draft]) -> set[tuple[int, int]]:
+    """The slips and receipts among those of `drafts` that were used before."""
+    serials = [
+        {"code_id": draft.fields["code_id"], "serial": draft.serial} for draft in drafts if draft.serial
+    ]
+    return {(row.code_id, row.serial) for row in READ_USES.run(connection, serials)} if serials else set()
 
 
 class _TwiceInABatch(Exception):
@@ -195,26 +292,37 @@ def _identify(
 
 @dataclass(frozen=True)
 class Preview:
-    """What a scan would record, for the page that asks for confirmation. Nothing is written for it."""
+    """What a scan would record, for the page that asks for confirmation. Nothing is written for it.
+
+    `left` tells by kind how many records the day still allows; `fixed` is the quantity in thousandths, where the code
+    says it.
+    """
 
     code: KnownCode
     kinds: tuple[ActionKind, ...]
     left: Mapping[str, int]
+    fixed: int | None = None
 
 
-def preview(house: House, token: str, resident_id: UUID | None = None) -> Preview:
+def preview(
+    house: House, token: str, resident_id: UUID | None = None, opened_at: datetime | None = None
+) -> Preview:
     """What the code of `token` would record for the resident (anybody, if not logged in).
 
-    `left` tells by kind how many records the day still allows. Raises the refusals of an unusable code.
+    `opened_at`: when this browser opened it first. Raises the refusals of an unusable code.
     """
-    code_id = read_token(house.settings, token)
+    read = read_token(house.settings, token)
     now = clock.now()
     with house.db.reading() as connection:
         known = house.part(Knowledge).at(connection)
-        code = known.code(connection, code_id)
+        code = known.code(connection, read.number)
         if code is None:
             raise CodeInvalid
         check_code(code, now, now)
+        check_token(code.code, read, opened_at or now)
+        serial = serial_of(code.code, read)
+        if serial and READ_USES.run(connection, [{"code_id": read.number, "serial": serial}]):
+            raise SlipUsed
         rank = known.tiers[code.code.evidence].rank
         kinds = tuple(known.kinds[kind] for kind in code.kinds if known.kinds[kind].enabled)
         kinds = tuple(kind for kind in kinds if known.tiers[kind.lowest_evidence].rank <= rank)
@@ -226,6 +334,5 @@ def preview(house: House, token: str, resident_id: UUID | None = None) -> Previe
             if resident_id
             else []
         )
-    done = [row.kind for row in rows if not row.voided]
-    left = {kind.code: max(0, kind.records_per_day - done.count(kind.code)) for kind in kinds}
-    return Preview(code, kinds, left)
+    left = {kind.code: left_of_day(kind, beside(known, kind, rank, now, rows), now) for kind in kinds}
+    return Preview(code, kinds, left, fixed_quantity(code.code, read))

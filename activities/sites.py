@@ -1,8 +1,9 @@
 """Sites: where something green can be done, and which kinds of action each may credit."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field as InField
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from activities.catalogue import ActionKind
+from activities.geodesy import Datum, Point
+from activities.schedules import read_schedule
 from tanpuhui import audit, clock, ids, reference
 from tanpuhui.db import enum_type
 from tanpuhui.divisions import Division, DivisionLevel
@@ -17,9 +20,12 @@ from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
-from tanpuhui.staff import Organisation, Role, grants_of, require
+from tanpuhui.staff import Organisation, Role, grants_of, made_before, require
 
 MANAGERS = (Role.ORGANISER, Role.OFFICER, Role.ADMIN)
+
+#: Coordinates are kept in millionths of a degree.
+MICRO = 1_000_000
 
 
 class SiteKind(StrEnum):
@@ -55,9 +61,30 @@ class SiteStatus(StrEnum):
 
 
 class Site(SQLModel, table=True):
-    """A place. `division_code` is the community it stands in, `organisation_id` who runs it (if a tenant)."""
+    """A place. `division_code` is the community it stands in, `organisation_id` who runs it (if a tenant).
+
+    `hours` are words for people; `schedule` says when scans are credited (see `activities.schedules`), empty: always.
+    Where it stands, in millionths of a degree and a stated datum, if anybody has said so.
+    `self_reports`: it is no place but where a district takes what residents report themselves (`activities.self_reports`);
+    then `division_code` is the district.
+    """
 
     __tablename__ = "site"
+    __table_args__ = (
+        sa.CheckConstraint("latitude_e6 BETWEEN -90000000 AND 90000000", name="latitude"),
+        sa.CheckConstraint("longitude_e6 BETWEEN -180000000 AND 180000000", name="longitude"),
+        sa.CheckConstraint(
+            "(latitude_e6 IS NULL) = (datum IS NULL) AND (longitude_e6 IS NULL) = (datum IS NULL)",
+            name="position",
+        ),
+        sa.Index(
+            "uq_site_self_reports",
+            "division_code",
+            unique=True,
+            sqlite_where=sa.text("self_reports"),
+            postgresql_where=sa.text("self_reports"),
+        ),
+    )
 
     id: UUID = Field(default_factory=ids.new_id, primary_key=True)
     name: str = Field(max_length=60)
@@ -65,20 +92,34 @@ class Site(SQLModel, table=True):
     division_code: str = Field(foreign_key="division.code", index=True, max_length=12)
     organisation_id: UUID | None = Field(default=None, foreign_key="organisation.id", index=True)
     hours: str = Field(default="", max_length=80)
+    schedule: str = Field(default="", max_length=120, sa_column_kwargs={"server_default": ""})
     status: SiteStatus = Field(
         default=SiteStatus.OPEN, sa_column=sa.Column(enum_type(SiteStatus), nullable=False)
     )
     created_by: UUID = Field(foreign_key="staff.id")
     created_at: datetime = Field(default_factory=clock.now)
+    self_reports: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    latitude_e6: int | None = None
+    longitude_e6: int | None = None
+    datum: Datum | None = Field(default=None, sa_column=sa.Column(enum_type(Datum)))
+
+    @property
+    def position(self) -> Point | None:
+        """Where it stands, if that is known."""
+        if self.latitude_e6 is None or self.longitude_e6 is None or self.datum is None:
+            return None
+        return Point(self.latitude_e6 / MICRO, self.longitude_e6 / MICRO, self.datum)
 
 
 class SiteCredits(SQLModel, table=True):
-    """A site may credit a kind of action."""
+    """A site may credit a kind of action, to a resident at most `records_per_day` times, if it says so."""
 
     __tablename__ = "site_credits"
+    __table_args__ = (sa.CheckConstraint("records_per_day >= 1", name="records_per_day"),)
 
     site_id: UUID = Field(foreign_key="site.id", primary_key=True)
     kind: str = Field(foreign_key="action_kind.code", primary_key=True, max_length=32)
+    records_per_day: int | None = None
 
 
 class SiteIn(BaseModel):
@@ -94,8 +135,11 @@ class SiteIn(BaseModel):
     kinds: list[str] = InField(min_length=1, max_length=20)
 
 
-def create_site(house: House, principal: Principal, site_in: SiteIn) -> Site:
-    """Register a site. Raises NotAllowed outside the organiser's scope, InvalidField for unknown parts."""
+def create_site(house: House, principal: Principal, site_in: SiteIn, *, chosen: UUID | None = None) -> Site:
+    """Register a site; with a `chosen` id once, however often it is asked.
+
+    Raises NotAllowed outside the organiser's scope, InvalidField for unknown parts.
+    """
     with house.db.session() as session:
         require(
             session,
@@ -104,8 +148,12 @@ def create_site(house: House, principal: Principal, site_in: SiteIn) -> Site:
             division_code=site_in.division_code,
             organisation_id=site_in.organisation_id,
         )
+        if made := made_before(session, principal, Site, chosen):
+            return made
         _check(session, site_in)
-        site = Site(**site_in.model_dump(exclude={"kinds"}), created_by=principal.id)
+        site = Site(
+            id=chosen or ids.new_id(), **site_in.model_dump(exclude={"kinds"}), created_by=principal.id
+        )
         session.add(site)
         session.flush()
         for kind in dict.fromkeys(site_in.kinds):
@@ -142,12 +190,60 @@ def set_status(house: House, principal: Principal, site_id: UUID, status: SiteSt
         reference.bump(session.connection())
 
 
+def set_limits(
+    house: House,
+    principal: Principal,
+    site_id: UUID,
+    *,
+    schedule: str,
+    records_per_day: Mapping[str, int | None],
+    reason: str,
+) -> None:
+    """When a site credits scans, and how often a day it credits a resident each of its kinds (None: as the catalogue).
+
+    Raises NotFound, NotAllowed, InvalidField.
+    """
+    reason = audit.reason(reason)
+    schedule = " ".join(schedule.split())
+    read_schedule(schedule)
+    if any(number is not None and not 1 <= number <= 1000 for number in records_per_day.values()):
+        raise InvalidField(errors=[{"field": "records_per_day", "reason": N_("每天次数应为 1 到 1000。")}])
+    with house.db.session() as session:
+        site = get_site(session, principal, site_id)
+        site.schedule = schedule
+        session.add(site)
+        for kind, number in records_per_day.items():
+            offered = session.get(SiteCredits, (site_id, kind))
+            if offered is None:
+                raise NotFound
+            offered.records_per_day = number
+            session.add(offered)
+        audit.note(
+            session,
+            actor_kind=principal.kind,
+            actor_id=principal.id,
+            deed="site.limits",
+            subject=f"site:{site.id}",
+            reason=reason,
+            schedule=schedule,
+            records_per_day={kind: number for kind, number in records_per_day.items() if number},
+        )
+        session.flush()
+        reference.bump(session.connection())
+
+
+def limits_of(session: Session, site_id: UUID) -> dict[str, int]:
+    """The kinds for which a site has a limit of its own: kind -> records a day."""
+    rows = session.exec(select(SiteCredits).where(SiteCredits.site_id == site_id)).all()
+    return {row.kind: row.records_per_day for row in rows if row.records_per_day is not None}
+
+
 def get_site(
     session: Session, principal: Principal, site_id: UUID, roles: Collection[Role] = MANAGERS
 ) -> Site:
-    """The site, if `principal` may manage it. Raises NotFound, NotAllowed."""
+    """The place, if `principal` may manage it. Raises NotFound, NotAllowed."""
     site = session.get(Site, site_id)
-    if site is None:
+    if site is None or site.self_reports:
         raise NotFound
     require(
         session,
@@ -159,18 +255,22 @@ def get_site(
     return site
 
 
-def list_sites(session: Session, principal: Principal) -> Sequence[Site]:
-    """The sites in the scope of `principal`, by name."""
-    within = [
+def in_scope(session: Session, principal: Principal, roles: Collection[Role] = MANAGERS) -> Any:
+    """The condition that a site lies in the scope that `principal` has by one of `roles`."""
+    within = (
         col(Site.organisation_id) == given.organisation_id
         if given.organisation_id
         else col(Site.division_code).startswith(given.division_code or "-")
         for given in grants_of(session, principal)
-        if given.role in MANAGERS
-    ]
-    if not within:
-        return []
-    return session.exec(select(Site).where(sa.or_(*within)).order_by(Site.name)).all()
+        if given.role in roles
+    )
+    return sa.or_(sa.false(), *within)
+
+
+def list_sites(session: Session, principal: Principal) -> Sequence[Site]:
+    """The places in the scope of `principal`, by name."""
+    query = select(Site).where(in_scope(session, principal), ~col(Site.self_reports)).order_by(Site.name)
+    return session.exec(query).all()
 
 
 def kinds_of(session: Session, site_id: UUID) -> Sequence[ActionKind]:

@@ -143,7 +143,7 @@ def on_postgres(slow_disk: Path | None = None) -> Iterator[Deployment]:
         )
         deployment = stack.enter_context(_prepared(server.create("bench"), folder, what))
         deployment.server = server
-        options = f"-w {WEB_PROCESSES} -k gthread --threads {WEB_THREADS} --no-control-socket"
+        options = f"-w {WEB_PROCESSES} -k gthread --threads {WEB_THREADS} --keep-alive 75 --no-control-socket"
         bind = f"127.0.0.1:{deployment.port}"
         web = stack.enter_context(
             _running(deployment, "-m", "gunicorn", *options.split(), "-b", bind, "wsgi:app")

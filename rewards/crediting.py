@@ -1,4 +1,4 @@
-"""Crediting: what follows in points from an action recorded or voided, in the action's own transaction."""
+"""Crediting: what follows in points from an action recorded, decided or voided, in the action's own transaction."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from activities.events import ActionRecorded, ActionVoided, Deed
+from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, ActionVoided, Deed
 from rewards import ledger
-from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
+from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of, held_for
 from rewards.rules import PointsRule, points_for, rule_on, rules, weights
 from tanpuhui import reference
 from tanpuhui.errors import InsufficientPoints, PointsSpent
@@ -23,8 +23,13 @@ def credit_reference(action_id: UUID) -> str:
     return f"action:{action_id}"
 
 
+def confirm_reference(action_id: UUID) -> str:
+    """The reference of the transfer that lets a resident spend what was held."""
+    return f"confirm:{action_id}"
+
+
 def reversal_reference(action_id: UUID) -> str:
-    """The reference of the transfer that takes the credit of a voided action back."""
+    """The reference of the transfer that takes the credit of a voided or rejected action back."""
     return f"void:{action_id}"
 
 
@@ -58,41 +63,76 @@ _office = _TariffOffice()
 
 
 def points_of(tariff: _Tariff, event: Deed) -> int:
-    """Whole points that a deed earns; 0 where no rule is published for its kind."""
+    """Whole points that a deed earns; 0 where no rule is published for its kind, or its resident wants none."""
+    if isinstance(event, ActionRecorded) and not event.with_points:
+        return 0
     rule = rule_on(tariff.rules.get(event.kind, []), event.day)
     return points_for(rule, tariff.weights.get(event.evidence, 0), event.quantity_milli) if rule else 0
 
 
 def credit_actions(connection: Connection, events: Sequence[ActionRecorded]) -> list[dict[str, Any]]:
-    """Credit recorded actions; adds ``points: {posted, balance}`` to the answer of each."""
+    """Credit recorded actions; adds ``points: {posted, balance}`` to the answer of each.
+
+    What a pending one earns is held, and told as ``pending`` beside them.
+    """
     tariff = _office.at(connection)
     points = [points_of(tariff, event) for event in events]
     accounts = [_account(event) for event in events]
     postings = [
-        Posting(credit_reference(event.subject_id), ACTIONS_PROGRAMME, account, amount, event.recorded_at)
-        for event, account, amount in zip(events, accounts, points, strict=True)
+        Posting(
+            credit_reference(event.subject_id), ACTIONS_PROGRAMME, _credited(event), amount, event.recorded_at
+        )
+        for event, amount in zip(events, points, strict=True)
         if amount
     ]
     balances = ledger.credit(connection, postings, accounts)
     return [
-        {"points": {"posted": amount, "balance": balance}}
-        for amount, balance in zip(points, balances, strict=True)
+        {"points": {"posted": 0, "balance": balance, "pending": amount}}
+        if event.pending
+        else {"points": {"posted": amount, "balance": balance}}
+        for event, amount, balance in zip(events, points, balances, strict=True)
     ]
 
 
-def reverse_actions(connection: Connection, events: Sequence[ActionVoided]) -> None:
-    """Take the points of voided actions back. Raises PointsSpent if they are gone."""
+def release_confirmed(connection: Connection, events: Sequence[ActionConfirmed]) -> None:
+    """Let residents spend what was held for records that are confirmed."""
+    credited = ledger.find(connection, [credit_reference(event.subject_id) for event in events])
+    for event in events:
+        if original := credited.get(credit_reference(event.subject_id)):
+            reference = confirm_reference(event.subject_id)
+            ledger.release(
+                connection,
+                Posting(reference, original.destination, _account(event), original.amount, event.recorded_at),
+            )
+
+
+def return_rejected(connection: Connection, events: Sequence[ActionRejected]) -> None:
+    """Give back what was held for records that are rejected."""
+    credited = ledger.find(connection, [credit_reference(event.subject_id) for event in events])
+    for event in events:
+        if original := credited.get(credit_reference(event.subject_id)):
+            reference = reversal_reference(event.subject_id)
+            ledger.take(
+                connection,
+                Posting(reference, original.destination, original.source, original.amount, event.recorded_at),
+            )
+
+
+def reverse_actions(connection: Connection, events: Sequence[ActionVoided]) -> list[dict[str, Any]]:
+    """Take the points of voided actions back; adds the balance after. Raises PointsSpent if they are gone."""
+    changes: list[dict[str, Any]] = []
     credited = ledger.find(connection, [credit_reference(event.subject_id) for event in events])
     for event in events:
         original = credited.get(credit_reference(event.subject_id))
         if original is None:
+            changes.append({})
             continue
         try:
-            ledger.take(
+            balance = ledger.take(
                 connection,
                 Posting(
                     reversal_reference(event.subject_id),
-                    original.destination,
+                    _account(event),
                     original.source,
                     original.amount,
                     event.recorded_at,
@@ -100,13 +140,16 @@ def reverse_actions(connection: Connection, events: Sequence[ActionVoided]) -> N
             )
         except InsufficientPoints as error:
             raise PointsSpent from error
+        changes.append({"points": {"balance": balance}})
+    return changes
 
 
 def contributions(connection: Connection, events: Sequence[Deed]) -> Iterator[Contribution]:
     """The points of each deed, as they were posted or reversed, for the figures."""
-    transfers = ledger.find(connection, [_reference(event) for event in events])
+    events = [event for event in events if not (isinstance(event, ActionRecorded) and event.pending)]
+    transfers = ledger.find(connection, [reference_of(event) for event in events])
     for event in events:
-        transfer = transfers.get(_reference(event))
+        transfer = transfers.get(reference_of(event))
         if transfer is not None:
             sign = -1 if isinstance(event, ActionVoided) else 1
             yield Contribution(
@@ -120,9 +163,17 @@ def contributions(connection: Connection, events: Sequence[Deed]) -> Iterator[Co
             )
 
 
-def _reference(event: Deed) -> str:
-    voided = isinstance(event, ActionVoided)
-    return reversal_reference(event.subject_id) if voided else credit_reference(event.subject_id)
+def reference_of(event: Deed) -> str:
+    """The reference of the transfer that followed from a fact, if any did."""
+    if isinstance(event, ActionVoided | ActionRejected):
+        return reversal_reference(event.subject_id)
+    confirmed = isinstance(event, ActionConfirmed)
+    return confirm_reference(event.subject_id) if confirmed else credit_reference(event.subject_id)
+
+
+def _credited(event: ActionRecorded) -> str:
+    assert event.resident_id is not None
+    return held_for(event.resident_id) if event.pending else account_of(event.resident_id)
 
 
 def _account(event: Deed) -> str:
@@ -132,4 +183,6 @@ def _account(event: Deed) -> str:
 
 CREDITING = SameTransaction("crediting", (ActionRecorded,), credit_actions)
 REVERSING = SameTransaction("reversing", (ActionVoided,), reverse_actions)
-POINTS_FEED = Feed((ActionRecorded, ActionVoided), contributions)
+RELEASING = SameTransaction("releasing", (ActionConfirmed,), release_confirmed)
+RETURNING = SameTransaction("returning", (ActionRejected,), return_rejected)
+POINTS_FEED = Feed((ActionRecorded, ActionConfirmed, ActionVoided), contributions)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from activities.events import ActionRecorded, ActionVoided, Deed
+from activities.events import ActionConfirmed, ActionRecorded, ActionVoided, Deed
 from rewards import ledger
-from rewards.crediting import credit_reference, reversal_reference
-from rewards.ledger import ACTIONS_PROGRAMME, account_of
+from rewards.crediting import confirm_reference, credit_reference, reversal_reference
+from rewards.ledger import ACTIONS_PROGRAMME, account_of, held_for
 from rewards.rules import points_for, rule_on, rules, weights
 from tanpuhui.db import Statement
 from tanpuhui.events import event_class
@@ -16,8 +16,8 @@ from tanpuhui.rooms import Invariant
 
 _MOVED = (
     "(SELECT path, sum(amount) AS moved FROM ("
-    "SELECT destination AS path, amount FROM transfer WHERE destination LIKE 'resident:%' UNION ALL "
-    "SELECT source AS path, -amount FROM transfer WHERE source LIKE 'resident:%') m GROUP BY path)"
+    "SELECT destination AS path, amount FROM transfer WHERE destination LIKE 'resident:%' OR destination LIKE 'held:%' UNION ALL "
+    "SELECT source AS path, -amount FROM transfer WHERE source LIKE 'resident:%' OR source LIKE 'held:%') m GROUP BY path)"
 )
 _UNBALANCED = (
     f"SELECT a.path, a.balance, COALESCE(m.moved, 0) FROM account a LEFT JOIN {_MOVED} m ON m.path = a.path "
@@ -28,7 +28,7 @@ _NO_ACCOUNT = (
 )
 _EVENTS = Statement(
     "SELECT position, type, payload FROM event_log WHERE position > :position "
-    "AND type IN ('action.recorded', 'action.voided') ORDER BY position LIMIT 5000",
+    "AND type IN ('action.recorded', 'action.confirmed', 'action.rejected', 'action.voided') ORDER BY position LIMIT 5000",
     position="int",
     type="text",
     payload="text",
@@ -43,27 +43,31 @@ def _balances(connection: Connection) -> Iterator[str]:
 
 
 def _postings(connection: Connection) -> Iterator[str]:
-    """Each recorded action is credited once, each void takes exactly that back, and nothing else is there."""
+    """Each recorded action is credited or held once, each decision moves exactly that on, each void takes it back, and nothing else is there."""
     tariff, shares = rules(connection), weights(connection)
     position, matched = 0, 0
     while rows := _EVENTS.run(connection, position=position):
         position = rows[-1].position
         deeds = [event_class(row.type).from_payload(row.payload) for row in rows]
         credited = [credit_reference(deed.subject_id) for deed in deeds]
-        reversals = [reversal_reference(deed.subject_id) for deed in deeds if isinstance(deed, ActionVoided)]
-        found = ledger.find(connection, credited + reversals)
+        later = [deed.subject_id for deed in deeds if not isinstance(deed, ActionRecorded)]
+        followed = [of(subject) for subject in later for of in (reversal_reference, confirm_reference)]
+        found = ledger.find(connection, credited + followed)
         for deed in deeds:
             assert isinstance(deed, Deed)
             credit = found.get(credit_reference(deed.subject_id))
             if isinstance(deed, ActionRecorded):
                 matched += credit is not None
                 rule = rule_on(tariff.get(deed.kind, []), deed.day)
-                due = points_for(rule, shares.get(deed.evidence, 0), deed.quantity_milli) if rule else 0
+                wanted = rule if deed.with_points else None
+                due = points_for(wanted, shares.get(deed.evidence, 0), deed.quantity_milli) if wanted else 0
                 yield from _credit_breaches(deed, credit, due)
             else:
-                reversal = found.get(reversal_reference(deed.subject_id))
-                matched += reversal is not None
-                yield from _reversal_breaches(deed, credit, reversal)
+                confirmed = isinstance(deed, ActionConfirmed)
+                reference = (confirm_reference if confirmed else reversal_reference)(deed.subject_id)
+                moved = found.get(reference)
+                matched += moved is not None
+                yield from _following_breaches(deed, credit, moved)
     total = connection.scalar(sa.text("SELECT count(*) FROM transfer"))
     if total != matched:
         yield f"{total} transfers, of which {matched} come from events"
@@ -75,17 +79,31 @@ def _credit_breaches(deed: Deed, credit: sa.Row[tuple[str, ...]] | None, due: in
             yield f"action {deed.subject_id} earns {due} and has no transfer"
         return
     assert deed.resident_id is not None
-    if (credit.source, credit.destination) != (ACTIONS_PROGRAMME, account_of(deed.resident_id)):
+    if isinstance(deed, ActionRecorded) and not deed.with_points:
+        yield f"transfer {credit.reference} credits a resident who had switched points off"
+    if (credit.source, credit.destination) != (ACTIONS_PROGRAMME, _credited(deed)):
         yield f"transfer {credit.reference} does not go to the resident of its action"
 
 
-def _reversal_breaches(
-    deed: Deed, credit: sa.Row[tuple[str, ...]] | None, reversal: sa.Row[tuple[str, ...]] | None
+def _credited(deed: Deed) -> str:
+    assert deed.resident_id is not None
+    held = isinstance(deed, ActionRecorded) and deed.pending
+    return held_for(deed.resident_id) if held else account_of(deed.resident_id)
+
+
+def _following_breaches(
+    deed: Deed, credit: sa.Row[tuple[str, ...]] | None, moved: sa.Row[tuple[str, ...]] | None
 ) -> Iterator[str]:
-    sides = (credit.destination, credit.source, credit.amount) if credit else None
-    back = (reversal.source, reversal.destination, reversal.amount) if reversal else None
-    if sides != back:
-        yield f"void of action {deed.subject_id}: credited {sides}, taken back {back}"
+    """A confirmation releases what was held, a rejection gives it back, a void takes what the resident got."""
+    assert deed.resident_id is not None
+    held, spendable = held_for(deed.resident_id), account_of(deed.resident_id)
+    sides = None
+    if credit:
+        source = spendable if isinstance(deed, ActionVoided) else held
+        sides = (source, spendable if isinstance(deed, ActionConfirmed) else credit.source, credit.amount)
+    did = (moved.source, moved.destination, moved.amount) if moved else None
+    if sides != did:
+        yield f"{deed.type} of {deed.subject_id}: due {sides}, done {did}"
 
 
 INVARIANTS: Sequence[Invariant] = (

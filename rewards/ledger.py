@@ -2,7 +2,8 @@
 
 A transfer moves whole points from a source to a destination: one row is both sides, so the books always
 balance. It is identified by its reference and never changed; a mistake is mended by a transfer the other way.
-Residents' accounts (``resident:<id>``) have a stored balance that cannot go below zero. Programme accounts
+Residents' accounts (``resident:<id>``) have a stored balance that cannot go below zero; so has what is held for a resident until
+a review is decided (``held:<id>``), which nothing spends. Programme accounts
 (``programme:<name>``) are where points come from; they have no stored balance, because a row that every scan
 updates would make all residents wait for each other: what they gave is the sum of their transfers.
 """
@@ -23,12 +24,12 @@ ACTIONS_PROGRAMME = "programme:actions"
 
 
 class Account(SQLModel, table=True):
-    """A resident's account. Made by the first transfer to it."""
+    """A resident's account, or what is held for them. Made by the first transfer to it."""
 
     __tablename__ = "account"
     __table_args__ = (
         sa.CheckConstraint("balance >= 0", name="balance"),
-        sa.CheckConstraint("path LIKE 'resident:%'", name="path"),
+        sa.CheckConstraint("path LIKE 'resident:%' OR path LIKE 'held:%'", name="path"),
     )
 
     path: str = Field(primary_key=True, max_length=64)
@@ -36,7 +37,7 @@ class Account(SQLModel, table=True):
 
 
 class Transfer(SQLModel, table=True):
-    """Points moved. `balance_after` is the balance of the resident's account after it."""
+    """Points moved. `balance_after` is the balance after it of the account credited, or else of the one taken from."""
 
     __tablename__ = "transfer"
     __table_args__ = (
@@ -68,6 +69,11 @@ class Posting:
 def account_of(resident_id: UUID) -> str:
     """The path of a resident's account."""
     return f"resident:{resident_id}"
+
+
+def held_for(resident_id: UUID) -> str:
+    """The path of the points that wait with a resident's records."""
+    return f"held:{resident_id}"
 
 
 _CREDIT = insert_statement(
@@ -124,6 +130,13 @@ def take(connection: Connection, posting: Posting) -> int:
     return balance
 
 
+def release(connection: Connection, posting: Posting) -> int:
+    """Post a transfer from what is held into a resident's account; the balance after. Raises InsufficientPoints."""
+    if not _TAKE.run(connection, amount=posting.amount, path=posting.source):
+        raise InsufficientPoints
+    return credit(connection, [posting], [posting.destination])[0]
+
+
 def find(connection: Connection, references: Sequence[str]) -> Mapping[str, sa.Row[tuple[str, ...]]]:
     """The transfers among `references`, by reference."""
     return {row.reference: row for row in _FIND.run(connection, references=references)}
@@ -133,6 +146,14 @@ def balance(connection: Connection, resident_id: UUID) -> int:
     """A resident's balance in whole points."""
     found = connection.scalar(
         sa.text("SELECT balance FROM account WHERE path = :path"), {"path": account_of(resident_id)}
+    )
+    return int(found or 0)
+
+
+def held(connection: Connection, resident_id: UUID) -> int:
+    """How many points of a resident wait with their records."""
+    found = connection.scalar(
+        sa.text("SELECT balance FROM account WHERE path = :path"), {"path": held_for(resident_id)}
     )
     return int(found or 0)
 

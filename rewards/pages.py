@@ -8,7 +8,8 @@ from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from rewards import ledger, rules, statements
-from rewards.crediting import credit_reference
+from rewards.crediting import confirm_reference, credit_reference
+from rewards.evidence import tiers
 from tanpuhui import clock
 from tanpuhui.web.auth import house, resident, resident_required, visitor
 
@@ -28,15 +29,44 @@ def own_balance() -> int:
 
 
 @blueprint.app_template_global()
+def points_waiting() -> int:
+    """The logged-in resident's points that wait with records for review."""
+    with house().db.reading() as connection:
+        return ledger.held(connection, resident().id)
+
+
+@blueprint.app_template_global()
 def points_earned(action_id: UUID) -> dict[str, int]:
     """What an action of the logged-in resident posted, and the balance now."""
+    with house().db.reading() as connection:
+        balance = ledger.balance(connection, resident().id)
+    return {"posted": points_posted(action_id), "balance": balance}
+
+
+@blueprint.app_template_global()
+def points_posted(action_id: UUID) -> int:
+    """What an action posted; whoever shows it has seen that it may be shown."""
+    references = [confirm_reference(action_id), credit_reference(action_id)]
+    with house().db.reading() as connection:
+        found = ledger.find(connection, references)
+    transfer = found.get(references[0]) or found.get(references[1])
+    return transfer.amount if transfer and transfer.destination.startswith("resident:") else 0
+
+
+@blueprint.app_template_global()
+def points_of_record(action_id: UUID) -> int:
+    """What a record earns if it counts; whoever shows it has seen that it may be shown."""
     reference = credit_reference(action_id)
     with house().db.reading() as connection:
         transfer = ledger.find(connection, [reference]).get(reference)
-        return {
-            "posted": transfer.amount if transfer else 0,
-            "balance": ledger.balance(connection, resident().id),
-        }
+    return transfer.amount if transfer else 0
+
+
+@blueprint.app_template_global()
+def points_share(evidence: str) -> int:
+    """The share of the points that an evidence tier earns, in percent."""
+    with house().db.reading() as connection:
+        return rules.weights(connection).get(evidence, 0)
 
 
 @blueprint.get("/me/statement")
@@ -66,8 +96,15 @@ def points() -> Answer:
             for kind, versions in rules.rules(connection).items()
             if (rule := rules.rule_on(versions, clock.today())) and rule.micro_points_per_unit
         ]
-        weights = sorted(rules.weights(connection).items(), key=lambda weight: (weight[1], weight[0]))
-    return render_template("rewards/points.html", balance=balance, rows=rows, weights=weights)
+        published = tiers(connection)
+    return render_template("rewards/points.html", balance=balance, rows=rows, tiers=published)
+
+
+@blueprint.get("/evidence")
+def evidence() -> Answer:
+    """The table of evidence: what each tier is worth, and in which total its grams stand."""
+    with house().db.reading() as connection:
+        return render_template("rewards/evidence.html", tiers=tiers(connection))
 
 
 def _readable(micro_points: int) -> dict[str, str | int]:

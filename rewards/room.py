@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rewards import ledger, rules
-from rewards.crediting import CREDITING, POINTS_FEED, REVERSING
+from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
+from rewards.holdings import HOLDINGS
 from rewards.invariants import INVARIANTS
 from tanpuhui.rooms import House, Room
 
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
 def _blueprints(house: House) -> Sequence["Blueprint"]:
     from rewards import api, pages
 
-    return (api.blueprint(house), pages.blueprint)
+    return (api.blueprint(house), api.public_blueprint(house), pages.blueprint)
 
 
 room = Room(
     name="rewards",
     tables=(ledger.Account, ledger.Transfer, rules.PointsRule, rules.EvidenceWeight),
     blueprints=_blueprints,
-    same_transaction=(CREDITING, REVERSING),
+    same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING),
     feeds=(POINTS_FEED,),
     reference=rules.REFERENCE_FILES,
     invariants=tuple(INVARIANTS),
+    holdings=HOLDINGS,
 )

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+from tanpuhui import staff
 from tanpuhui.rooms import House, build_house
+from tanpuhui.web import slowing
 from tests.databases import Postgres, Shelf, postgres_programs, settings_for
 from tests.world import World
 
@@ -19,6 +22,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("TANPUHUI_TESTS_SKIP_NOTHING") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Passwords hashed in a millisecond: what makes guessing slow made every member of staff in a test cost a tenth of a second."""
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staff, "_hasher", quick)
+        patch.setattr(staff, "_dummy", quick.hash("nobody's password"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unhurried() -> Iterator[None]:
+    """Tests of bad input are refused more often in a minute than anybody is let; `test_flood` has its own limits."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MOST_OF_ACCOUNT", "MOST_OF_ADDRESS"):
+            patch.setattr(slowing, name, 1_000_000)
+        yield
 
 
 @pytest.fixture(scope="session")

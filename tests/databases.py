@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -65,6 +66,11 @@ class Postgres:
     def data(self) -> str:
         return str(self.folder / "data")
 
+    @cached_property
+    def version(self) -> int:
+        """The major version of the server."""
+        return int(Path(self.data, "PG_VERSION").read_text())
+
     def start(self) -> None:
         durable = "" if self.fsync else "-c fsync=off -c synchronous_commit=off -c full_page_writes=off "
         options = (
@@ -86,7 +92,8 @@ class Postgres:
 
     def create(self, database: str, template: str = "template1") -> str:
         """A database, as a copy of `template`; its address."""
-        self._admin(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
+        how = " STRATEGY file_copy" if self.version >= 15 else ""  # the quicker way where there is a choice
+        self._admin(f'CREATE DATABASE "{database}" TEMPLATE "{template}"{how}')
         return self.url(database)
 
     def drop(self, database: str) -> None:

@@ -128,24 +128,20 @@ def _type(annotation: Any) -> str:
 
 def problems() -> str:
     """A row for every problem that is not the refusal of a scan."""
-    return table(
-        ("code", "status", "sentence", "when"),
-        (
-            (f"`{error.code}`", str(error.status), f"{error.text}", first_paragraph(error))
-            for error in _errors()
-            if not issubclass(error, Refused)
-        ),
-    )
+    return _told(error for error in _errors() if not issubclass(error, Refused))
 
 
 def refusals() -> str:
-    """A row for every refusal of a scan, with what the resident is told to do."""
+    """A row for every refusal of a scan."""
+    return _told(error for error in _errors() if issubclass(error, Refused))
+
+
+def _told(errors: Iterable[type[TanpuhuiError]]) -> str:
     return table(
         ("code", "status", "sentence", "next step", "when"),
         (
             (f"`{error.code}`", str(error.status), error.text, error.next_step, first_paragraph(error))
-            for error in _errors()
-            if issubclass(error, Refused)
+            for error in errors
         ),
     )
 
@@ -171,7 +167,7 @@ def tables() -> str:
 
 # --- licences ----------------------------------------------------------------------------------------------
 
-_EXTRAS = ("postgres", "prod")
+_EXTRAS = ("postgres", "prod", "oidc")
 _TROVE = {"BSD License": "BSD", "MIT License": "MIT", "Zope Public License": "ZPL"}
 
 

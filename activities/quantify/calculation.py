@@ -8,7 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from tanpuhui.errors import QuantityNotANumber, QuantityTooPrecise
 
@@ -127,62 +127,3 @@ def decimal_text(value: int, places: int) -> str:
     whole, fraction = divmod(abs(value), 10**places)
     tail = str(fraction).rjust(places, "0").rstrip("0") if fraction else ""
     return f"{'-' if value < 0 else ''}{whole}{'.' if tail else ''}{tail}"
-
-
-# --- the trace ----------------------------------------------------------------------------------------------
-
-
-class Line(NamedTuple):
-    """A number of a reduction: its field and the factor's, what it is called, and how it is written.
-
-    The factor is shown in `shown`, 10**`places` nanograms; the reduction is recorded in `recorded`.
-    """
-
-    field: str
-    factor_field: str
-    zh: str
-    en: str
-    shown: str = "mg"
-    places: int = 6
-    recorded: str = "µg"
-
-
-LINES = (
-    Line("co2e_mg", "co2e_low_ng", "减排量（低）", "CO2e (low)", "g", 9, "mg"),
-    Line("co2e_mid_mg", "co2e_mid_ng", "减排量（中）", "CO2e (mid)", "g", 9, "mg"),
-    Line("co2e_high_mg", "co2e_high_ng", "减排量（高）", "CO2e (high)", "g", 9, "mg"),
-    Line("nox_ug", "nox_ng", "氮氧化物 NOx", "NOx"),
-    Line("pm25_ug", "pm25_ng", "细颗粒物 PM2.5", "PM2.5"),
-    Line("voc_ug", "voc_ng", "挥发性有机物 VOCs", "VOCs"),
-    Line("so2_ug", "so2_ng", "二氧化硫 SO2", "SO2"),
-    Line("co_ug", "co_ng", "一氧化碳 CO", "CO"),
-)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A line of a trace: the recorded value (None: no factor known), its unit, and the formula twice."""
-
-    name: str
-    value: int | None
-    unit: str
-    zh: str
-    en: str
-
-
-def explain(quantity_milli: int, unit: str, factor: Factor) -> tuple[Step, ...]:
-    """How each number of `quantify` came about, with units, in Chinese and English; the low CO2e first."""
-    reduction = quantify(quantity_milli, factor)
-    quantity = f"{decimal_text(quantity_milli, 3)} {unit}"
-    steps = []
-    for line in LINES:
-        per_unit: int | None = getattr(factor, line.factor_field)
-        value: int | None = getattr(reduction, line.field)
-        zh, en = f"{line.zh}：暂无因子", f"{line.en}: no factor known"
-        if per_unit is not None:
-            rate = f"{decimal_text(per_unit, line.places)} {line.shown}/{unit}"
-            exact = f"{decimal_text(quantity_milli * per_unit, line.places + 3)} {line.shown}"
-            zh = f"{line.zh} = {quantity} × {rate} = {exact}，向下取整记 {value} {line.recorded}"
-            en = f"{line.en} = {quantity} × {rate} = {exact}, rounded down to {value} {line.recorded}"
-        steps.append(Step(line.field, value, line.recorded, zh, en))
-    return tuple(steps)

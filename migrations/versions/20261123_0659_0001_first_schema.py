@@ -14,7 +14,6 @@ import sqlalchemy as sa
 import sqlmodel
 from alembic import op
 
-from activities.quantify import guards
 from tanpuhui.schema import append_only_ddl
 
 revision = "0001"
@@ -24,6 +23,93 @@ depends_on = None
 
 
 APPEND_ONLY = ("action", "action_void", "audit_entry", "event_log", "transfer")
+
+
+# --- what the database refuses about factor versions, as this revision knew them ---
+
+_OVERLAP = """
+    SELECT 1 FROM factor_version AS other
+    WHERE other.action_code = NEW.action_code
+      AND coalesce(other.valid_from, '0001-01-01') <= coalesce(NEW.valid_to, '9999-12-31')
+      AND coalesce(NEW.valid_from, '0001-01-01') <= coalesce(other.valid_to, '9999-12-31')
+"""
+
+_FROZEN = (
+    "id",
+    "action_code",
+    "version",
+    "unit",
+    "scenario_kind",
+    "city_credited",
+    "co2e_low_ng",
+    "co2e_mid_ng",
+    "co2e_high_ng",
+    "nox_ng",
+    "pm25_ng",
+    "voc_ng",
+    "so2_ng",
+    "co_ng",
+    "baseline",
+    "source",
+    "source_year",
+    "region",
+    "confidence",
+    "valid_from",
+)
+
+
+def _edited(differs: str) -> str:
+    frozen = " OR ".join(f"NEW.{name} {differs} OLD.{name}" for name in _FROZEN)
+    return f"{frozen} OR (OLD.valid_to IS NOT NULL AND NEW.valid_to {differs} OLD.valid_to)"
+
+
+def _sqlite(name: str, event: str, when: str, message: str) -> str:
+    return (
+        f"CREATE TRIGGER factor_version_{name} BEFORE {event} ON factor_version WHEN {when}"
+        f" BEGIN SELECT RAISE(ABORT, 'factor_version: {message}'); END"
+    )
+
+
+def _postgresql(name: str, event: str, when: str, message: str, first: str = "") -> tuple[str, str]:
+    function = (
+        f"CREATE OR REPLACE FUNCTION factor_version_{name}() RETURNS trigger LANGUAGE plpgsql AS $$"
+        f" BEGIN {first} IF {when} THEN RAISE EXCEPTION 'factor_version: {message}'"
+        " USING ERRCODE = 'check_violation'; END IF; RETURN NEW; END $$"
+    )
+    trigger = (
+        f"CREATE TRIGGER factor_version_{name} BEFORE {event} ON factor_version"
+        f" FOR EACH ROW EXECUTE FUNCTION factor_version_{name}()"
+    )
+    return function, trigger
+
+
+# Two transactions publishing for one kind would not see each other: the row of the kind makes them take
+# turns, with a lock that does not keep records of that kind waiting.
+_TAKE_TURNS = "PERFORM 1 FROM action_kind WHERE code = NEW.action_code FOR NO KEY UPDATE;"
+
+_MESSAGES = {
+    "overlap": "validity overlaps with another version of this kind",
+    "edit": "a published version is never edited",
+    "delete": "a published version is never deleted",
+}
+
+_CREATE_GUARDS: dict[str, tuple[str, ...]] = {
+    "sqlite": (
+        _sqlite("overlap", "INSERT", f"EXISTS ({_OVERLAP})", _MESSAGES["overlap"]),
+        _sqlite("edit", "UPDATE", _edited("IS NOT"), _MESSAGES["edit"]),
+        _sqlite("delete", "DELETE", "true", _MESSAGES["delete"]),
+    ),
+    "postgresql": (
+        *_postgresql("overlap", "INSERT", f"EXISTS ({_OVERLAP})", _MESSAGES["overlap"], _TAKE_TURNS),
+        *_postgresql("edit", "UPDATE", _edited("IS DISTINCT FROM"), _MESSAGES["edit"]),
+        *_postgresql("delete", "DELETE", "true", _MESSAGES["delete"]),
+    ),
+}
+
+_DROP_GUARDS: dict[str, tuple[str, ...]] = {
+    "sqlite": (),
+    "postgresql": tuple(f"DROP FUNCTION IF EXISTS factor_version_{name}()" for name in _MESSAGES),
+}
 
 
 def upgrade() -> None:
@@ -730,7 +816,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("site_id", "kind", name=op.f("pk_site_credits")),
     )
     dialect = op.get_bind().dialect.name
-    for statement in guards.CREATE[dialect]:
+    for statement in _CREATE_GUARDS[dialect]:
         op.execute(sa.text(statement))
     for table in APPEND_ONLY:
         for statement in append_only_ddl(table, dialect):
@@ -810,7 +896,7 @@ def downgrade() -> None:
     op.drop_table("api_token")
     op.drop_table("account")
     dialect = op.get_bind().dialect.name
-    for statement in guards.DROP[dialect]:
+    for statement in _DROP_GUARDS[dialect]:
         op.execute(sa.text(statement))
     if dialect == "postgresql":
         op.execute(sa.text("DROP FUNCTION IF EXISTS refuse_change()"))

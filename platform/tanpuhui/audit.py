@@ -1,11 +1,12 @@
 """Who did what to what, when and why. Rows are added and never changed (the database refuses it)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import Field, Session, SQLModel
+from sqlmodel import Field, Session, SQLModel, col, select
 
 from tanpuhui import clock, ids
 from tanpuhui.errors import InvalidField
@@ -39,6 +40,15 @@ def reason(text: str) -> str:
     if not shortest <= len(line) <= longest:
         raise InvalidField(errors=[{"field": "reason", "reason": N_("请写明原因（2 到 200 字）。")}])
     return line
+
+
+def history(session: Session, subject: str, since: datetime) -> Sequence[AuditEntry]:
+    """What was done to `subject`, the first deed first. `since`: when it came to be; the index is on the time."""
+    return session.exec(
+        select(AuditEntry)
+        .where(AuditEntry.at >= since, AuditEntry.subject == subject)
+        .order_by(col(AuditEntry.at), col(AuditEntry.id))
+    ).all()
 
 
 def note(

@@ -6,6 +6,7 @@ import os
 import secrets
 from contextlib import suppress
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
@@ -37,6 +38,12 @@ class Settings(BaseSettings):
         description="At least 32 characters. Keys for codes, phones and cookies derive from it; "
         "empty: made at the first run and kept in the data folder (not in production).",
     )
+    code_keys: str = Field(
+        "0",
+        pattern=r"^([0-9]|1[0-5])(,([0-9]|1[0-5]))*$",
+        description="Numbers (0 to 15) of the keys of codes: the first signs, all are accepted. To replace a key put a "
+        "new number in front, print anew, then take the old one away.",
+    )
     public_url: str = Field(
         "",
         description="Address that printed codes carry, at most 31 characters after `https://`; "
@@ -49,9 +56,63 @@ class Settings(BaseSettings):
         "", description="HTTP gateway for one-time codes; empty: codes are printed on the console."
     )
     sms_gateway_token: SecretStr = Field(SecretStr(""), description="Bearer token sent to the SMS gateway.")
+    oidc_issuer: str = Field(
+        "",
+        description="Issuer of an OpenID Connect provider by which residents may log in, too; empty: by phone only. "
+        "Needs the extra `oidc`.",
+    )
+    oidc_client_id: str = Field("", description="What the provider calls this platform.")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="What the provider knows it by; empty for a client without a secret."
+    )
+    oidc_name: str = Field("", max_length=20, description="What people call the provider, for its button.")
+    oidc_name_en: str = Field("", max_length=30, description="The same on English pages; empty: as above.")
     district_code: str = Field("310106", description="Statistical code of the district.")
     late_hours: int = Field(
         72, ge=0, le=720, description="How far back a late or offline record may lie, in hours."
+    )
+    signal_burst_accounts: int = Field(
+        30, ge=2, description="Signals: so many accounts on one printed code within ten minutes are unusual."
+    )
+    signal_burst_streets: int = Field(
+        6,
+        ge=2,
+        description="Signals: accounts of so many 街镇 on one printed code within ten minutes are unusual.",
+    )
+    signal_times_usual: int = Field(
+        3,
+        ge=1,
+        description="Signals: and only if it is at least so many times the most of the seven days before.",
+    )
+    signal_hours_accounts: int = Field(
+        5,
+        ge=1,
+        description="Signals: so many accounts on one code outside the hours, or at night, are unusual.",
+    )
+    signal_replay_accounts: int = Field(
+        5,
+        ge=1,
+        description="Signals: so many accounts a day with used or expired codes of one site are unusual.",
+    )
+    signal_device_accounts: int = Field(
+        5, ge=1, description="Signals: more accounts than this on one phone in a day are unusual."
+    )
+    review_days: int = Field(
+        5, ge=1, le=60, description="Working days within which a record that waits for review is decided."
+    )
+    spot_checks_per_site: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description="Records of a site that are drawn at random each month to be looked into.",
+    )
+    spot_checks_per_campaign: int = Field(
+        10, ge=1, le=200, description="Records of a campaign that are drawn at random each month."
+    )
+    help_phone: str = Field(
+        "",
+        pattern=r"^(\+?[0-9][0-9 -]{3,18}[0-9])?$",
+        description="Telephone number for help, shown on every page of the elder view; empty: none is shown.",
     )
     session_days: int = Field(90, ge=1, le=365, description="Days until a resident has to log in again.")
     staff_session_minutes: int = Field(
@@ -81,13 +142,37 @@ class Settings(BaseSettings):
         """Whether people's real data is at stake."""
         return self.env == "production"
 
+    @cached_property
+    def code_key_numbers(self) -> tuple[int, ...]:
+        """The numbers of the keys of codes; the first signs."""
+        return tuple(dict.fromkeys(int(number) for number in self.code_keys.split(",")))
+
     def check(self) -> None:
-        """Refuse to start in production with anything meant for development.
+        """Refuse to start with half a log-in provider, and in production with anything meant for development.
 
         Raises ConfigurationError naming every problem at once.
         """
-        if not self.production:
-            return
+        problems = self._of_the_provider()
+        if self.production:
+            problems += self._of_development()
+        if problems:
+            raise ConfigurationError(problems="; ".join(problems))
+
+    def _of_the_provider(self) -> list[str]:
+        if not self.oidc_issuer:
+            return []
+        problems = []
+        if find_spec("authlib") is None or find_spec("joserfc") is None:
+            problems.append("TANPUHUI_OIDC_ISSUER is set without Authlib: install tanpuhui[oidc]")
+        if self.production and not self.oidc_issuer.startswith("https://"):
+            problems.append("TANPUHUI_OIDC_ISSUER must be https://")
+        if not self.oidc_client_id:
+            problems.append("TANPUHUI_OIDC_CLIENT_ID is not set")
+        if not self.oidc_name:
+            problems.append("TANPUHUI_OIDC_NAME is not set: the button needs words")
+        return problems
+
+    def _of_development(self) -> list[str]:
         problems = []
         if len(self.secret_key.get_secret_value()) < 32:
             problems.append("TANPUHUI_SECRET_KEY is missing or shorter than 32 characters")
@@ -103,8 +188,7 @@ class Settings(BaseSettings):
             problems.append("TANPUHUI_DATABASE_URL must be set, also when it is SQLite")
         if os.environ.get("FLASK_DEBUG", "0") not in {"", "0"}:
             problems.append("FLASK_DEBUG is on")
-        if problems:
-            raise ConfigurationError(problems="; ".join(problems))
+        return problems
 
     @cached_property
     def _keys(self) -> dict[str, bytes]:

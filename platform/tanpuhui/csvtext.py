@@ -1,8 +1,15 @@
-"""The text of a CSV file with the physical line of each record: UTF-8 (with or without BOM) or GB18030."""
+"""The text of a CSV file with the physical line of each record: UTF-8 (with or without BOM) or GB18030.
 
+And the other way round, for people who open it in a spreadsheet.
+"""
+
+import codecs
 import csv
 import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,9 +35,14 @@ class Sheet:
 
 def read_sheet(path: Path) -> Sheet:
     """Read a CSV file; what is wrong with it as a CSV file stands in `problems`."""
-    sheet = Sheet(path.name)
+    return parse_sheet(path.name, path.read_bytes())
+
+
+def parse_sheet(name: str, raw: bytes) -> Sheet:
+    """The same for the bytes of a file, which is called `name`."""
+    sheet = Sheet(name)
     try:
-        content = _decode(path.read_bytes())
+        content = _decode(raw)
     except ValueError as error:
         sheet.problems.append(Problem(sheet.file, 0, "", str(error)))
         return sheet
@@ -41,7 +53,7 @@ def read_sheet(path: Path) -> Sheet:
             if not sheet.header:
                 sheet.header = [cell.strip() for cell in cells]
             elif cells:
-                sheet.lines.append((start, cells))
+                sheet.lines.append((start, [_as_said(cell) for cell in cells]))
             start = reader.line_num + 1
     except csv.Error as error:
         sheet.problems.append(Problem(sheet.file, start, "", f"not readable as CSV: {error}"))
@@ -74,3 +86,44 @@ def _decode(raw: bytes) -> str:
         return raw.decode("gb18030")
     except UnicodeDecodeError:
         raise ValueError("neither UTF-8 nor GB18030") from None
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
+                   "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+
+
+def write_sheet(header: Sequence[str], rows: Iterable[Sequence[str | int | None]]) -> bytes:
+    """A CSV file as spreadsheets open it: UTF-8 with a BOM, an empty cell for None.
+
+    Text that a spreadsheet would run as a formula is preceded by an apostrophe, which reading takes away again; a
+    number is not such a text.
+    """
+    return b"".join(stream_sheet(header, rows))
+
+
+def stream_sheet(header: Sequence[str], rows: Iterable[Sequence[str | int | None]]) -> Iterator[bytes]:
+    """The same a thousand lines at a time, for what is too long to be held at once."""
+    yield codecs.BOM_UTF8
+    lines = chain([header], rows)
+    while some := list(islice(lines, 1000)):
+        out = io.StringIO(newline="")
+        csv.writer(out).writerows([_harmless(cell) for cell in line] for line in some)
+        yield out.getvalue().encode()
+
+
+def _harmless(cell: str | int | None) -> str | int | None:
+    if isinstance(cell, str) and _like_a_formula(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+def _as_said(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _like_a_formula(cell) else cell
+
+
+def _like_a_formula(cell: str) -> bool:
+    """Whether a formula begins behind apostrophes, if any: of these reading takes one away, so writing adds one."""
+    return cell.lstrip("'").startswith(_FORMULA_BEGINS)

@@ -156,8 +156,13 @@ class Database:
 
 @contextmanager
 def session_on(connection: Connection) -> Iterator[Session]:
-    """A session inside a transaction that somebody else commits."""
-    with Session(bind=connection, expire_on_commit=False, autoflush=True) as session:
+    """A session inside a transaction that somebody else commits.
+
+    What it writes stays when it ends, also within a savepoint: by default it would open one of its own there and undo it.
+    """
+    with Session(
+        bind=connection, expire_on_commit=False, autoflush=True, join_transaction_mode="rollback_only"
+    ) as session:
         yield session
         session.flush()
 
@@ -235,6 +240,7 @@ _PG_TYPES = {
     "bool": "boolean",
     "time": "timestamptz",
     "date": "date",
+    "json": "json",
 }
 _RESULT_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "uuid": sa.Uuid(),

@@ -19,11 +19,15 @@ from tanpuhui.i18n import N_
 
 
 class TanpuhuiError(Exception):
-    """Something unexpected went wrong. Base of every error; `params` fill the sentence."""
+    """Something unexpected went wrong. Base of every error; `params` fill the sentence.
+
+    `next_step` says what one can do now. It stands under the sentence on a page of its own and beside a form alike.
+    """
 
     code = "internal_error"
     status = 500
     text = N_("系统出了点问题，您的记录没有丢失，请稍后再试。")
+    next_step = N_("过一会儿还是不行的话，请把代码告诉工作人员。")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(self.code)
@@ -39,19 +43,22 @@ class TanpuhuiError(Exception):
 class InvalidInput(TanpuhuiError):
     """The request cannot be understood."""
 
-    code, status, text = "invalid_request", 400, N_("请求的格式不正确。")
+    code, status, text = "invalid_request", 400, N_("收到的内容看不懂。")
+    next_step = N_("请检查后再试一次。")
 
 
 class InvalidField(InvalidInput):
     """Some fields are missing, unknown or out of shape; `errors` lists each with its reason."""
 
     code, status, text = "invalid_fields", 422, N_("有内容填写不正确，请检查后再提交。")
+    next_step = N_("请改正后再提交一次。")
 
 
 class InvalidReference(InvalidInput):
     """Reference files hold bad rows; `errors` lists file, line, column and reason."""
 
     code, status, text = "invalid_reference", 422, N_("参考数据有误，未载入任何内容。")
+    next_step = N_("请改正列出的各行，再载入一次。")
 
 
 class MissingIdempotencyKey(InvalidInput):
@@ -70,24 +77,35 @@ class Unprintable(InvalidInput):
     """A poster would show an empty box, or cannot hold its words: the font lacks `characters`."""
 
     code, status, text = "unprintable", 422, N_("海报上印不出或放不下这些字：%(characters)s。")
+    next_step = N_("请把这些字换成别的写法。")
 
 
 class TooLarge(InvalidInput):
     """The body is larger than any honest request."""
 
     code, status, text = "body_too_large", 413, N_("提交的内容太大。")
+    next_step = N_("一次最多提交 64 KB，大约七千个汉字。请返回上一页，删短一些再提交，填写的内容还在。")
 
 
 class UnsupportedMedia(InvalidInput):
     """Not JSON where JSON is asked for."""
 
     code, status, text = "unsupported_media_type", 415, N_("请以 JSON 提交。")
+    next_step = N_("请在请求头里写明 Content-Type: application/json。")
+
+
+class AddressTooLong(InvalidInput):
+    """The address is longer than any link of ours."""
+
+    code, status, text = "address_too_long", 414, N_("网址太长，打不开。")
+    next_step = N_("链接可能在复制时多带了文字。请检查网址，或从首页进入。")
 
 
 class MethodNotAllowed(InvalidInput):
     """The address exists but not for this method."""
 
-    code, status, text = "method_not_allowed", 405, N_("此地址不支持这种操作。")
+    code, status, text = "method_not_allowed", 405, N_("这个网址不能这样打开。")
+    next_step = N_("请从首页或菜单进入。")
 
 
 # --- who ---------------------------------------------------------------------------------------------------
@@ -97,36 +115,80 @@ class NotAuthenticated(TanpuhuiError):
     """Nobody is logged in, or the token is not known."""
 
     code, status, text = "not_authenticated", 401, N_("请先登录。")
+    next_step = N_("登录后再试一次。")
 
 
 class WrongLogin(NotAuthenticated):
     """Name or password wrong; never says which."""
 
     code, text = "wrong_login", N_("用户名或密码不正确。")
+    next_step = N_("请核对后再试。忘记密码的话，请找管理员。")
 
 
 class WrongLoginCode(NotAuthenticated):
     """The one-time code is wrong, used or expired; never says which."""
 
     code, text = "wrong_login_code", N_("验证码不正确或已过期，请重新获取。")
+    next_step = N_("请核对最近一条短信里的 6 位数字。")
+
+
+class IdentityRefused(NotAuthenticated):
+    """The person, or the identity provider, said no on the provider's own page."""
+
+    code, text = "identity_refused", N_("对方页面上没有同意登录。")
+
+
+class IdentityLoginLost(NotAuthenticated):
+    """The log-in that came back was not begun in this browser, or was used or given up before."""
+
+    code, text = "identity_login_lost", N_("这次登录已经用过或过期了，请重新开始。")
+
+
+class IdentityNotProven(NotAuthenticated):
+    """What the identity provider sent does not prove who is there. `reason` says what was wrong with it."""
+
+    code, text = "identity_not_proven", N_("没能确认您的身份，所以没有登录。")
 
 
 class NotAllowed(TanpuhuiError):
     """Logged in, but without the role or outside the scope."""
 
     code, status, text = "not_allowed", 403, N_("您没有权限进行此操作。")
+    next_step = N_("如果您应该能做这件事，请管理员给您加上权限，或换一个账号登录。")
+
+
+class ReviewerIsProposer(NotAllowed):
+    """Who proposed a factor does not review it, too."""
+
+    code, text = "reviewer_is_proposer", N_("提案人不能复核自己的提案，请另一位工作人员复核。")
+    next_step = N_("把这一页的网址发给另一位工作人员就可以。")
+
+
+class CancellerIsPublisher(NotAllowed):
+    """Who published a factor does not cancel it, too."""
+
+    code, text = "canceller_is_publisher", N_("发布人不能取消自己发布的版本，请另一位工作人员取消。")
+
+
+class JudgesOwnRecords(NotAllowed):
+    """Who records, or runs the site, does not judge the records of it in a spot check."""
+
+    code, text = "judges_own_records", N_("自己登记的记录、自己组织的点位，不能由自己抽查。")
+    next_step = N_("请另一位工作人员来看这条记录。")
 
 
 class FormExpired(NotAllowed):
     """The form's protection token is missing or too old."""
 
-    code, status, text = "form_expired", 400, N_("页面已过期，请返回后重新提交。")
+    code, status, text = "form_expired", 400, N_("页面放得太久，刚才没有提交成功。")
+    next_step = N_("请核对填写的内容，再提交一次。")
 
 
 class NotFound(TanpuhuiError):
     """No such thing, or none that you may see."""
 
     code, status, text = "not_found", 404, N_("没有找到您要的内容。")
+    next_step = N_("请检查网址是否完整，或从首页重新找。")
 
 
 # --- conflicts ---------------------------------------------------------------------------------------------
@@ -136,12 +198,39 @@ class Conflict(TanpuhuiError):
     """True in itself, but not with what is already recorded."""
 
     code, status, text = "conflict", 409, N_("与已有记录冲突。")
+    next_step = N_("请看看最新的情况，再决定怎么做。")
 
 
 class KeyReused(Conflict):
     """The same idempotency key came with another body."""
 
     code, text = "idempotency_key_reused", N_("同一个 Idempotency-Key 已用于另一个请求。")
+    next_step = N_("请从头再来一次。")
+
+
+class OtherResident(Conflict):
+    """The scan was confirmed on this phone by another resident than the one who is logged in now."""
+
+    code, text = "other_resident", N_("这次扫码是用另一个账号确认的，没有记到现在登录的账号上。")
+    next_step = N_("请用那个账号登录后查看，或重新扫一次码。")
+
+
+class IdentityTaken(Conflict):
+    """The identity lets another resident in."""
+
+    code, text = "identity_taken", N_("这个身份已经用于另一个账户，没有关联。")
+
+
+class OtherIdentityLinked(Conflict):
+    """Another identity of the same provider lets this resident in."""
+
+    code, text = "other_identity_linked", N_("您的账户已经关联了另一个身份，请先解除，再关联这一个。")
+
+
+class LastWayIn(Conflict):
+    """Without this way of logging in the resident could not come in at all."""
+
+    code, text = "last_way_in", N_("这是您唯一的登录方式，解除后就登录不了了，所以没有解除。")
 
 
 class AlreadyVoided(Conflict):
@@ -150,32 +239,146 @@ class AlreadyVoided(Conflict):
     code, text = "already_voided", N_("这条记录已经撤销。")
 
 
+class WaitsForReview(Conflict):
+    """The record waits for review: it is confirmed or rejected, not voided."""
+
+    code, text = "waits_for_review", N_("这条记录还在等待审核，请先审核：通过或者不通过。")
+
+
+class AlreadyReviewed(Conflict):
+    """The record was confirmed or rejected before."""
+
+    code, text = "already_reviewed", N_("这条记录已经审核过了，审核只做一次。")
+
+
+class AlreadyJudged(Conflict):
+    """Somebody said before what they found of the record in this spot check."""
+
+    code, text = "already_judged", N_("这条记录已经看过了，每条只看一次。")
+
+
 class AlreadyRevoked(Conflict):
     """The code to be replaced was withdrawn before."""
 
     code, text = "already_revoked", N_("这张码已经停用，请刷新页面查看新码。")
 
 
+class ProposalMoved(Conflict):
+    """The proposal is not in a state from which this step is taken. `state` is the one it is in."""
+
+    code, text = "proposal_moved", N_("这项提案的状态已经变了，请看过现在的状态再处理。")
+
+
+class ProposalChanged(Conflict):
+    """The proposal was amended after the reviewer had opened it."""
+
+    code, text = "proposal_changed", N_("提案在您打开之后有改动，请看过新的内容再复核。")
+
+
+class FactorOverlap(Conflict):
+    """The validity of a factor shares days with a published version of its kind."""
+
+    code, text = "factor_overlap", N_("有效期与已发布的版本重叠，没有发布。")
+    next_step = N_("请改一改有效期的起止日。")
+
+
+class FactorClosed(Conflict):
+    """The end of a version's validity was set before; it is set once."""
+
+    code, text = "factor_closed", N_("这个版本的最后有效日早已确定，不能再改。")
+    next_step = N_("要改动的话，请提出一个新版本。")
+
+
+class FactorBegun(Conflict):
+    """Only a version that has not begun, and that no record uses, can be cancelled."""
+
+    code, text = "factor_begun", N_("这个版本已经生效，不能取消。请发布新版本，或给它定最后有效日。")
+
+
+class FactorCancelled(Conflict):
+    """The version was cancelled before it began."""
+
+    code, text = "factor_cancelled", N_("这个版本已经取消。")
+
+
 class InsufficientPoints(Conflict):
     """A transfer would take an account below zero."""
 
     code, text = "insufficient_points", N_("积分不足。")
+    next_step = N_("请选积分少一点的，或先多攒一些。")
 
 
 class PointsSpent(InsufficientPoints):
     """The points of an action to be voided have been spent already."""
 
     code, text = "points_spent", N_("这条记录的积分已被使用，暂时无法撤销。")
+    next_step = N_("等这位居民的积分足够时再撤销。")
+
+
+class AlreadyDeclared(Conflict):
+    """The action to be voided stands in a declaration to the city."""
+
+    code, text = "already_declared", N_("这条记录已随申报上报市级，须先撤回该申报。")
+    next_step = N_("在“申报”里撤回以后，再来撤销这条记录。")
+
+
+class NothingToDeclare(Conflict):
+    """No record of the methodology and period can be declared: none was made, or all are declared already."""
+
+    code, text = "nothing_to_declare", N_("这段时间没有可以上报的记录，或都已上报。")
+    next_step = N_("请换一段时间，或换一个方法学。")
+
+
+class EstimateChanged(Conflict):
+    """What would be declared is no longer what the officer was shown."""
+
+    code, text = "estimate_changed", N_("核对之后，这段时间的记录有了变化，请重新核对。")
+
+
+class DeclarationMovedOn(Conflict):
+    """The step was taken before, or another that excludes it. `state` is where the declaration stands."""
+
+    code, text = "declaration_moved_on", N_("这份申报已经办到别的状态了，请看最新的情况。")
+
+
+class TooManyOpen(Conflict):
+    """The resident has `most` complaints, suggestions and questions that wait for an answer."""
+
+    code, text = "too_many_open", N_("您已有 %(most)s 件在等答复。等到答复，或者办结其中一件，就可以再写。")
+
+
+class TooMuchSaid(Conflict):
+    """The author has added `most` entries to one complaint, suggestion or question."""
+
+    code, text = "too_much_said", N_("这一件您已经写了 %(most)s 次，请另写一件。")
+
+
+class FeedbackClosed(Conflict):
+    """The complaint, suggestion or question is closed."""
+
+    code, text = "feedback_closed", N_("这一件已经办结，不能再写。如果还有问题，请另写一件。")
+
+
+class FeedbackMovedOn(Conflict):
+    """Something was said after the officer had opened it."""
+
+    code, text = "feedback_moved_on", N_("您打开之后，这里有了新的内容。请看过再答复，您写的还在下面。")
 
 
 # --- refusals: a scan that cannot be credited -------------------------------------------------------------
 
 
 class Refused(TanpuhuiError):
-    """A scan that cannot be credited. `next_step` says what the resident can do."""
+    """A scan that cannot be credited.
+
+    `kept`: with the resident's attempts; not what is mended in the form itself, nor a code that nobody issued.
+    `limit`: a published limit is reached; its page shows the way to all of them.
+    """
 
     code, status, text = "refused", 422, N_("这次扫码未能记录。")
     next_step = N_("如有疑问，请联系现场工作人员。")
+    kept = True
+    limit = False
 
 
 class CodeInvalid(Refused):
@@ -183,6 +386,7 @@ class CodeInvalid(Refused):
 
     code, status, text = "code_invalid", 404, N_("这不是有效的碳普惠码。")
     next_step = N_("请重新扫描现场张贴的二维码，或手动输入码下方的短码。")
+    kept = False
 
 
 class CodeIncomplete(CodeInvalid):
@@ -220,6 +424,58 @@ class CodeExpired(Refused):
     next_step = N_("请扫描现场正在使用的码。")
 
 
+class RotatingCodeExpired(CodeExpired):
+    """The screen has moved on: the picture of a rotating code is good for a minute at most."""
+
+    code, text = "rotating_code_expired", N_("屏幕上的码已经换了，这张不再有效。")
+    next_step = N_("请再扫一次屏幕上正在显示的码。")
+
+
+class SlipUsed(Refused):
+    """The slip, or the receipt of the scale, was used before."""
+
+    code, status, text = "slip_used", 409, N_("这张一次性码已经用过了。")
+    next_step = N_("每张只能用一次。如果不是您用的，请告知现场工作人员。")
+
+
+class MemberCodeHere(Refused):
+    """A resident's own code, where the code of a site is asked for."""
+
+    code, text = "member_code_here", N_("这是居民的会员码，不是点位的码。")
+    next_step = N_("请把会员码给现场工作人员扫描，或自己扫描现场的海报。")
+
+
+class NotAMemberCode(Refused):
+    """The code of a site, where a resident's own is asked for."""
+
+    code, text = "not_a_member_code", N_("这不是会员码。")
+    next_step = N_("请扫描居民手机上或卡上的会员码。")
+    kept = False
+
+
+class CardRevoked(Refused):
+    """A member's code that was replaced, or reported lost."""
+
+    code, status, text = "card_revoked", 410, N_("这张会员码已停用。")
+    next_step = N_("请用新的会员码；卡丢了可以请工作人员换一张。")
+
+
+class CardUnused(Refused):
+    """A printed card that nobody holds yet."""
+
+    code, status, text = "card_unused", 409, N_("这张卡还没有发给任何人。")
+    next_step = N_("请先把卡发给本人，再记录。")
+    kept = False
+
+
+class CardInUse(Refused):
+    """A printed card that is no longer blank."""
+
+    code, status, text = "card_in_use", 409, N_("这张卡已经发出或停用，不能再发。")
+    next_step = N_("请另取一张空白卡。")
+    kept = False
+
+
 class SiteClosed(Refused):
     """The site is closed for good or for now."""
 
@@ -227,11 +483,54 @@ class SiteClosed(Refused):
     next_step = N_("请换一个点位，或在开放时间再来。")
 
 
+class SelfReportsClosed(Refused):
+    """The district takes no self-reports now."""
+
+    code, status, text = "self_reports_closed", 409, N_("现在不能自报。")
+    next_step = N_("本区还没有开放自报，或者暂时关闭了。请到有碳普惠码的点位扫码。")
+    kept = False
+
+
+class PhotoUnreadable(Refused):
+    """Not a picture, or not one that every phone and browser knows, or only part of one."""
+
+    code, text = "photo_unreadable", N_("这张照片打不开。")
+    next_step = N_(
+        "请选 JPEG、PNG 或 WebP 格式的照片。苹果手机的 HEIC 照片：在“设置、相机、格式”里选“兼容性最佳”再拍一张。也可以不附照片。"
+    )
+    kept = False
+
+
+class PhotoTooLarge(Refused):
+    """More pixels, or more bytes, than any phone's camera makes."""
+
+    code, status, text = "photo_too_large", 413, N_("这张照片太大。")
+    next_step = N_("照片最大 8 MB、六千万像素。请用手机普通模式再拍一张，也可以不附照片。")
+    kept = False
+
+
+class PhotoBlank(Refused):
+    """Black, blank or of one colour: nobody could tell anything by it."""
+
+    code, text = "photo_blank", N_("这张照片上看不清东西。")
+    next_step = N_("请在亮一点的地方再拍一张，也可以不附照片。")
+    kept = False
+
+
+class PhotoSeenBefore(Refused):
+    """Nearly the same picture was sent before, by anybody."""
+
+    code, status, text = "photo_seen_before", 409, N_("这张照片和以前有人交过的几乎一样。")
+    next_step = N_("每张照片只能用一次。请当场再拍一张，也可以不附照片，照样自报。")
+    kept = False
+
+
 class UnknownKind(Refused):
     """No such kind of action."""
 
     code, text = "unknown_kind", N_("没有这种绿色行为。")
     next_step = N_("请从页面列出的行为中选择。")
+    kept = False
 
 
 class KindNotHere(Refused):
@@ -246,6 +545,7 @@ class KindRequired(Refused):
 
     code, text = "kind_required", N_("请选择要记录的行为。")
     next_step = N_("请从页面列出的行为中选择。")
+    kept = False
 
 
 class KindDisabled(Refused):
@@ -267,6 +567,7 @@ class QuantityMissing(Refused):
 
     code, text = "quantity_missing", N_("请填写数量（%(unit)s）。")
     next_step = N_("填写后再次提交即可。")
+    kept = False
 
 
 class QuantityNotANumber(Refused):
@@ -274,6 +575,7 @@ class QuantityNotANumber(Refused):
 
     code, text = "quantity_not_a_number", N_("数量不是有效的数字。")
     next_step = N_("请填写数字，例如 2.5。")
+    kept = False
 
 
 class QuantityNotPositive(Refused):
@@ -281,6 +583,7 @@ class QuantityNotPositive(Refused):
 
     code, text = "quantity_not_positive", N_("数量应大于 0。")
     next_step = N_("请核对后重新填写。")
+    kept = False
 
 
 class QuantityTooPrecise(Refused):
@@ -288,6 +591,7 @@ class QuantityTooPrecise(Refused):
 
     code, text = "quantity_too_precise", N_("数量最多九位整数、三位小数。")
     next_step = N_("请四舍五入后再试。")
+    kept = False
 
 
 class QuantityOutOfRange(Refused):
@@ -295,6 +599,51 @@ class QuantityOutOfRange(Refused):
 
     code, text = "quantity_out_of_range", N_("数量应在 %(minimum)s 到 %(maximum)s %(unit)s之间。")
     next_step = N_("请核对后重新填写。")
+    kept = False
+
+
+class TreesNotWhole(Refused):
+    """A part of a tree."""
+
+    code, text = "trees_not_whole", N_("树按整棵数。")
+    next_step = N_("请填写整数，例如 3。")
+    kept = False
+
+
+class NoPlantingHere(Refused):
+    """Trees cannot be planted by this code, or the kind named is not one of planting."""
+
+    code, text = "no_planting_here", N_("这个点位不登记种树。")
+    next_step = N_("请到植树点，扫描工作人员现场出示的码。")
+
+
+class AlreadyPlanted(Refused):
+    """The day's planting at this site was recorded before. `number` is on its certificate."""
+
+    code, status, text = "already_planted", 409, N_("今天在这里种的树已经登记过了，证书编号 %(number)s。")
+    next_step = N_("同一天在同一个点位只登记一次，可在“我的”里查看证书。")
+
+
+class NothingPlanted(Refused):
+    """A check of trees by a resident who planted none here."""
+
+    code, text = "nothing_planted", N_("您在这里还没有登记种树。")
+    next_step = N_("请先登记今天种下的树，从一年后的同一天起每年来检查一次。")
+
+
+class CheckTooEarly(Refused):
+    """No year of the trees planted here is over yet. `check_on` is the first day of the next check."""
+
+    code, status, text = "check_too_early", 409, N_("下一次成活检查要等到 %(check_on)s。")
+    next_step = N_("从这一天起，再来扫描工作人员现场出示的码。")
+
+
+class MoreTreesThanPlanted(Refused):
+    """More trees alive than were planted, or than the last check found. `trees` is the most there can be."""
+
+    code, text = "more_trees_than_planted", N_("成活的树不能多于 %(trees)s 棵，这是种下或上次检查时的棵数。")
+    next_step = N_("请数清后重新填写。")
+    kept = False
 
 
 class TimeInFuture(Refused):
@@ -316,6 +665,7 @@ class DailyLimitReached(Refused):
 
     code, status, text = "daily_limit_reached", 409, N_("今天的“%(kind)s”记录次数已用完。")
     next_step = N_("明天再来吧，今天的努力已经记下了。")
+    limit = True
 
 
 class DailyQuantityReached(Refused):
@@ -327,6 +677,55 @@ class DailyQuantityReached(Refused):
         N_("今天“%(kind)s”最多还可记录 %(left)s %(unit)s。"),
     )
     next_step = N_("请减少数量，或明天再来。")
+    limit = True
+
+
+class SiteLimitReached(Refused):
+    """The day's number of records that this site credits a resident is used up."""
+
+    code, status, text = "site_limit_reached", 409, N_("今天在这个点位的“%(kind)s”记录次数已用完。")
+    next_step = N_("可以换一个点位，或明天再来。")
+    limit = True
+
+
+class WeeklyLimitReached(Refused):
+    """The number of records of the week (Monday to Sunday) is used up."""
+
+    code, status, text = "weekly_limit_reached", 409, N_("本周的“%(kind)s”记录次数已用完。")
+    next_step = N_("下周一起又可以记录了。")
+    limit = True
+
+
+class WeeklyQuantityReached(Refused):
+    """This record would take the quantity of the week (Monday to Sunday) over its bound."""
+
+    code, status, text = (
+        "weekly_quantity_reached",
+        409,
+        N_("本周“%(kind)s”最多还可记录 %(left)s %(unit)s。"),
+    )
+    next_step = N_("请减少数量，或下周再来。")
+    limit = True
+
+
+class LoadTooLarge(Refused):
+    """What is handed in within `minutes` counts as one load, and a load has a largest quantity."""
+
+    code, status, text = (
+        "load_too_large",
+        409,
+        N_("%(minutes)s 分钟内交来的“%(kind)s”算一次，这一次最多还可记录 %(left)s %(unit)s。"),
+    )
+    next_step = N_("请减少数量，或过一会儿再来。")
+    limit = True
+
+
+class SiteNotOpen(Refused):
+    """The site has opening hours, and it happened outside them."""
+
+    code, status, text = "site_not_open", 409, N_("这个点位现在不在开放时间。")
+    next_step = N_("请在开放时间再来，或换一个点位。")
+    limit = True
 
 
 class TooSoon(Refused):
@@ -334,6 +733,7 @@ class TooSoon(Refused):
 
     code, status, text = "too_soon", 409, N_("距离上一次“%(kind)s”记录时间太近，请 %(minutes)s 分钟后再试。")
     next_step = N_("稍后再扫一次即可。")
+    limit = True
 
 
 class Clash(Refused):
@@ -341,6 +741,25 @@ class Clash(Refused):
 
     code, status, text = "same_deed", 409, N_("这次行为已作为“%(kind)s”记录过。")
     next_step = N_("同一次行为只记录一次。")
+    limit = True
+
+
+class ProvenBetter(Refused):
+    """The same deed stands already with stronger evidence."""
+
+    code, status, text = "proven_better", 409, N_("这次行为已作为“%(kind)s”记录过，而且证明更可靠。")
+    next_step = N_("已有的记录照常有效，不用再做什么。")
+
+
+class CannotReplace(Refused):
+    """The weaker record of the same deed can no longer be taken back: it was declared, or its points are spent."""
+
+    code, status, text = (
+        "cannot_replace",
+        409,
+        N_("这次行为已经记录过，原来的记录已上报或积分已用掉，不能换成新的。"),
+    )
+    next_step = N_("原来的记录照常有效，不用再做什么。")
 
 
 class NoFactor(Refused):
@@ -355,33 +774,50 @@ class ResidentInactive(Refused):
 
     code, status, text = "resident_inactive", 403, N_("该账户已停用。")
     next_step = N_("请联系社区工作人员。")
+    kept = False
 
 
 # --- load and outages --------------------------------------------------------------------------------------
 
 
 class TooMany(TanpuhuiError):
-    """Too many requests; `retry_after` in seconds."""
+    """Too many requests; `retry_after` in seconds, which people read as seconds, minutes or hours."""
 
-    code, status, text = "too_many_requests", 429, N_("操作太频繁，请 %(retry_after)s 秒后再试。")
+    code, status, text = "too_many_requests", 429, N_("操作太频繁，请 %(retry_after)s后再试。")
+    next_step = N_("稍等一会儿，再点一次就可以。")
 
 
 class TooManyCodes(TooMany):
     """Too many one-time codes for one number or address."""
 
-    code, text = "too_many_codes", N_("验证码请求太频繁，请 %(retry_after)s 秒后再试。")
+    code, text = "too_many_codes", N_("验证码请求太频繁，请 %(retry_after)s后再试。")
+    next_step = N_("先看看手机里已收到的短信，最近的验证码 10 分钟内都有效。")
+
+
+class TooManyReports(TooMany):
+    """A resident has said the day's `limit` of words on sites; `retry_after` in seconds."""
+
+    code, text = "too_many_reports", N_("您今天已经报告了 %(limit)s 次，谢谢您，明天再来报告吧。")
 
 
 class Unavailable(TanpuhuiError):
     """Only time can mend it; the same request, with its key, may be sent again and is never done twice."""
 
     code, status, text = "unavailable", 503, N_("系统暂时繁忙，请稍后重试；重复提交不会重复记录。")
+    next_step = N_("等几秒钟，再点一次就可以。")
 
 
 class SmsFailed(Unavailable):
     """The gateway did not take the message."""
 
     code, text = "sms_failed", N_("短信暂时发送失败，请稍后重试。")
+    next_step = N_("过一会儿再获取一次。一直收不到的话，请联系社区工作人员。")
+
+
+class IdentityProviderDown(Unavailable):
+    """The identity provider does not answer, or not as it should."""
+
+    code, text = "identity_provider_down", N_("对方的登录服务暂时没有回应。")
 
 
 class ConfigurationError(TanpuhuiError):
@@ -389,6 +825,7 @@ class ConfigurationError(TanpuhuiError):
 
     code = "configuration"
     text = N_("配置有误：%(problems)s")
+    next_step = N_("请改正后再启动。")
 
 
 def all_errors() -> list[type[TanpuhuiError]]:

@@ -73,6 +73,15 @@ class DailyParticipant(SQLModel, table=True):
     """How many standing actions a resident has on a day, by community and kind; 0 once all are voided."""
 
     __tablename__ = "daily_participant"
+    __table_args__ = (
+        sa.Index(
+            "ix_daily_participant_campaign",
+            "campaign",
+            "resident_id",
+            sqlite_where=sa.text("campaign <> ''"),
+            postgresql_where=sa.text("campaign <> ''"),
+        ),
+    )
 
     day: date = Field(primary_key=True)
     division_code: str = Field(primary_key=True, max_length=12)

@@ -1,4 +1,4 @@
-"""Logging in with a phone number and a one-time code.
+"""The first identity provider: a phone number and a one-time code.
 
 Codes are kept as keyed hashes, expire after ten minutes, allow five tries, and are limited per number and per
 address. Nothing here tells whether a number is known.
@@ -7,6 +7,7 @@ address. Nothing here tells whether a number is known.
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,7 +17,8 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from tanpuhui import clock, ids
 from tanpuhui.errors import TooManyCodes, WrongLoginCode
-from tanpuhui.people import blind_index, normalise_phone
+from tanpuhui.identities import Begun
+from tanpuhui.people import PHONE, PhoneNumber, blind_index, normalise_phone
 from tanpuhui.rooms import House
 from tanpuhui.sms import SmsSender, sender_for
 
@@ -46,6 +48,30 @@ class LoginCode(SQLModel, table=True):
     expires_at: datetime
     tries: int = 0
     used_at: datetime | None = None
+
+
+class PhoneCode:
+    """Log-in by phone, as an identity provider: a code is sent, and the person types it in."""
+
+    code = PHONE
+    outside = False
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def name(self, language: str) -> str:
+        """What it is called."""
+        return "Phone" if language == "en" else "手机号码"
+
+    def begin(self, given: Mapping[str, str]) -> Begun:
+        """Send a code to the `phone` that is given; `address` is the caller's. Raises as `request_code`."""
+        request_code(self._house, phone=given["phone"], address=given["address"])
+        return Begun({"phone": normalise_phone(given["phone"])})
+
+    def end(self, pending: Mapping[str, str], answer: Mapping[str, str]) -> PhoneNumber:
+        """The number, if the `code` of the answer is right. Raises WrongLoginCode."""
+        phone = check_code(self._house, phone=pending["phone"], code=answer.get("code", ""))
+        return PhoneNumber(self._house.settings, phone)
 
 
 def request_code(house: House, *, phone: str, address: str) -> None:

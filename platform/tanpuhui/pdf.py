@@ -6,8 +6,9 @@ the same bytes each time.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -169,6 +170,7 @@ class Block:
             yield Text(x, y, line, self.size, self.style.colour, self.style.weight, self.style.centred)
 
 
+@lru_cache(4096)  # the pages of one order have most of their words in common
 def fit(text: str, style: Style, space: float, height: float) -> Block:
     """The text at the largest size at which it stays within `space` x `height` points.
 
@@ -237,16 +239,31 @@ def _broken(units: list[str], size: float, weight: Weight, space: float) -> list
 
 def page_pdf(page: Page, *, title: str, scale: float = 1) -> bytes:
     """The page as a PDF with embedded fonts, `scale` times as large. Raises MissingGlyphs."""
-    require_glyphs([title, *(item.text for item in page.items if isinstance(item, Text))])
+    return pages_pdf([page], title=title, scale=scale)
+
+
+def pages_pdf(
+    pages: Sequence[Page], *, title: str, scale: float = 1, drawn: Callable[[int], None] | None = None
+) -> bytes:
+    """The pages, one after the other, as one PDF like that of `page_pdf`.
+
+    `drawn` is told how many there are already; between two pages others may draw theirs.
+    """
+    require_glyphs([title, *(item.text for page in pages for item in page.items if isinstance(item, Text))])
     out = BytesIO()
-    size = page.width * scale, page.height * scale
+    canvas = Canvas(out, invariant=1, pageCompression=1, lang="zh-CN")
+    canvas.setTitle(title)
+    canvas.setCreator("tanpuhui")
+    for number, page in enumerate(pages, start=1):
+        with _pdf_lock:
+            canvas.setPageSize((page.width * scale, page.height * scale))
+            canvas.scale(scale, scale)
+            for item in page.items:
+                _draw_pdf(canvas, page.height, item)
+            canvas.showPage()
+        if drawn:
+            drawn(number)
     with _pdf_lock:
-        canvas = Canvas(out, pagesize=size, invariant=1, pageCompression=1, lang="zh-CN")
-        canvas.setTitle(title)
-        canvas.setCreator("tanpuhui")
-        canvas.scale(scale, scale)
-        for item in page.items:
-            _draw_pdf(canvas, page.height, item)
         canvas.save()
     return out.getvalue()
 

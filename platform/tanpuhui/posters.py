@@ -28,7 +28,7 @@ from tanpuhui.pdf import (
 )
 
 _WIDTH, _HEIGHT = 595.28, 841.89  # A4 in points; other papers are the same page, scaled
-_SCALES = {"A4": 1.0, "A3": 2**0.5}
+SCALES = {"A4": 1.0, "A3": 2**0.5, "A5": 2**-0.5}
 _MARGIN = 42.0
 _INNER = _WIDTH - 2 * _MARGIN
 
@@ -45,6 +45,7 @@ _NUMBER = Style(17, 17, _WHITE, "Bold", centred=True)
 _STEP = Style(20, 8, _INK, "Bold")
 _LABEL = Style(12, 6, _QUIET)
 _KIND = Style(16, 6, _DEEP, "Bold", centred=True)
+_WITHOUT_PHONE = Style(11, 7, _DEEP, "Bold")
 _FOOTER = Style(9.5, 5, _QUIET)
 
 # Where the parts begin, downwards in points.
@@ -69,7 +70,8 @@ class Poster:
     steps: tuple[str, ...]
     footer: str
     campaign: str | None = None
-    paper: Literal["A4", "A3"] = "A4"
+    paper: Literal["A4", "A3", "A5"] = "A4"
+    without_phone: str = ""
     kinds_label: str = "扫这个码，可以记录"
     short_code_label: str = "扫不了？打开 {host} 输入短码"
 
@@ -82,18 +84,18 @@ def poster_pdf(poster: Poster) -> bytes:
     leaves room for `/s/` and a token of 24 capitals and digits).
     """
     title = plain(f"{poster.headline} · {poster.site_name}")
-    return page_pdf(poster_page(poster), title=title, scale=_SCALES[poster.paper])
+    return page_pdf(poster_page(poster), title=title, scale=SCALES[poster.paper])
 
 
 def poster_png(poster: Poster, *, dpi: int = 150) -> bytes:
     """The same page as a PNG of `dpi` pixels to the inch. Raises like `poster_pdf`."""
-    return page_png(poster_page(poster), dpi=dpi, scale=_SCALES[poster.paper])
+    return page_png(poster_page(poster), dpi=dpi, scale=SCALES[poster.paper])
 
 
 def poster_page(poster: Poster) -> Page:
     """The layout, in points of an A4 page. Raises like `poster_pdf`."""
     words = (poster.site_name, poster.headline, poster.short_code, poster.footer, poster.campaign or "")
-    labels = (poster.kinds_label, poster.short_code_label, _host(poster))
+    labels = (poster.kinds_label, poster.short_code_label, _host(poster), poster.without_phone)
     require_glyphs(map(plain, (*words, *labels, *poster.kinds, *poster.steps)))
     rows = tuple(map(tuple, qr.matrix(poster.url, level="Q")))
     module = _PIXEL * round(_SYMBOL / len(rows) / _PIXEL)
@@ -103,8 +105,7 @@ def poster_page(poster: Poster) -> Page:
         *_card(poster, rows, module, card),
         *_steps(poster.steps, _MARGIN + card + 22, card + _STRIP),
         *_kinds(poster, _BODY + card + _STRIP + 22),
-        Box(_MARGIN, _FOOT, _INNER, 0.75, _PALE),
-        *fit(poster.footer, _FOOTER, _INNER, 30).at(_MARGIN, _FOOT + 6),
+        *_foot(poster),
     )
     return Page(_WIDTH, _HEIGHT, items)
 
@@ -192,6 +193,16 @@ def _flow(
         places.append((x, y, wide))
         x += wide + size * 0.6
     return size, places
+
+
+def _foot(poster: Poster) -> Iterator[Item]:
+    """Under a line: how those take part who have no phone, and the small print."""
+    yield Box(_MARGIN, _FOOT, _INNER, 0.75, _PALE)
+    top, height = _FOOT + 6, 30.0
+    if poster.without_phone:
+        yield from fit(poster.without_phone, _WITHOUT_PHONE, _INNER, 15).at(_MARGIN, _FOOT + 4)
+        top, height = _FOOT + 19, 14.0
+    yield from fit(poster.footer, _FOOTER, _INNER, height).at(_MARGIN, top)
 
 
 def _host(poster: Poster) -> str:

@@ -58,6 +58,18 @@ def matrix(text: str, *, level: Level, max_version: int = 5) -> Matrix:
     raise ValueError(f"{len(text)} characters do not fit version {max_version} at level {level}")
 
 
+def printed(text: str) -> tuple[tuple[bool, ...], ...]:
+    """The modules of the code for `text` on paper: level Q, or M where Q would need more than version 5.
+
+    Raises ValueError when M does, too.
+    """
+    try:
+        rows = matrix(text, level="Q")
+    except ValueError:
+        rows = matrix(text, level="M")
+    return tuple(map(tuple, rows))
+
+
 def png(text: str, *, level: Level = "M", box: int = 8, border: int = 4, max_version: int = 5) -> bytes:
     """A black on white PNG with modules of `box` pixels and a quiet zone of `border` modules.
 

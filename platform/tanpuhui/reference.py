@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from tanpuhui import clock
+from tanpuhui import audit, clock
 from tanpuhui.cells import Convert
 from tanpuhui.csvtext import Problem, Sheet, read_sheet
-from tanpuhui.db import Statement
+from tanpuhui.db import Statement, session_on
 from tanpuhui.errors import InvalidReference
 
 if TYPE_CHECKING:
@@ -55,12 +55,17 @@ def current_version(connection: Connection) -> int:
     """How often reference data changed so far; 0 before the first load."""
     transaction = connection.get_transaction()
     known = connection.info.get("reference_version")
-    if known and known[0] is transaction:  # read before in this very transaction
+    if transaction is not None and known and known[0] is transaction:  # read before in this very transaction
         return int(known[1])
     rows = _CURRENT.run(connection)
     version = rows[0].version if rows else 0
     connection.info["reference_version"] = (transaction, version)
     return int(version)
+
+
+def take_turns(connection: Connection) -> None:
+    """Until the end of the transaction nobody else changes what takes turns here."""
+    _TAKE_TURNS.run(connection)
 
 
 def bump(connection: Connection) -> None:
@@ -119,7 +124,8 @@ class ReferenceFile:
 
     Several rooms may read different columns of the same file; a column that nobody reads is a mistake in it.
     `key`: columns that no two rows may share. `home`: the folder of the package's own copy, if it brings one.
-    `check` yields problems, `write` stores the rows; both get the reading of all files.
+    `check` yields problems, `write` stores the rows; both get the reading of all files. `about_unknown` may have
+    something to add about the name of a column that nobody knows.
     """
 
     what: str
@@ -129,6 +135,7 @@ class ReferenceFile:
     home: Path | None = None
     check: Callable[[Connection, "Reading"], Iterable[Problem]] = _nothing_to_check
     write: Callable[[Connection, "Reading"], LoadCount] = _nothing_to_write
+    about_unknown: Callable[[str], str] = lambda _column: ""
 
 
 @dataclass
@@ -174,16 +181,31 @@ def load_reference(house: "House", directory: Path | None = None) -> LoadReport:
     reading = read_files(files, _paths(files, directory), missing=str(directory or "the packages"))
 
     def work(connection: Connection) -> LoadReport:
-        _TAKE_TURNS.run(connection)
+        take_turns(connection)
         found = [*reading.problems, *(bad for file in files for bad in file.check(connection, reading))]
         if found:
             raise InvalidReference(errors=[bad._asdict() for bad in sorted(set(found))])
         loaded = tuple(_write(connection, file, reading) for file in files if reading.rows(file))
         if any(count.new or count.changed for count in loaded):
             bump(connection)
+            _note(connection, loaded)
         return LoadReport(loaded, current_version(connection))
 
     return house.db.run(work)
+
+
+def _note(connection: Connection, loaded: Sequence["Loaded"]) -> None:
+    """Files are loaded by whoever runs the platform: no officer is asked, so the audit says what changed."""
+    counts = {entry.what: [entry.new, entry.changed] for entry in loaded if entry.new or entry.changed}
+    with session_on(connection) as session:
+        audit.note(
+            session,
+            actor_kind="operator",
+            actor_id=None,
+            deed="reference.loaded",
+            subject=f"reference:{current_version(connection)}",
+            new_and_changed=counts,
+        )
 
 
 def _write(connection: Connection, file: ReferenceFile, reading: Reading) -> Loaded:
@@ -199,15 +221,20 @@ def _paths(files: Sequence[ReferenceFile], directory: Path | None) -> list[Path]
 
 def read_files(files: Sequence[ReferenceFile], paths: Sequence[Path], *, missing: str = "") -> Reading:
     """Read `paths` for `files`; every problem of columns and cells is collected in the result."""
-    reading = Reading()
+    reading = read_sheets(files, [read_sheet(path) for path in paths])
     if not paths:
         reading.problems.append(Problem(missing, 0, "", "no CSV file here"))
-    for path in paths:
-        readers = [file for file in files if fnmatch(path.name, file.pattern)]
+    return reading
+
+
+def read_sheets(files: Sequence[ReferenceFile], sheets: Iterable[Sheet]) -> Reading:
+    """The same for files that are opened already."""
+    reading = Reading()
+    for sheet in sheets:
+        readers = [file for file in files if fnmatch(sheet.file, file.pattern)]
         if not readers:
-            reading.problems.append(Problem(path.name, 0, "", "no room reads a file of this name"))
+            reading.problems.append(Problem(sheet.file, 0, "", "no room reads a file of this name"))
             continue
-        sheet = read_sheet(path)
         reading.problems.extend(sheet.problems)
         reading.problems.extend(_wrong_columns(sheet, readers))
         for file in readers:
@@ -223,7 +250,8 @@ def _wrong_columns(sheet: Sheet, readers: Sequence[ReferenceFile]) -> Iterator[P
     given = sheet.header
     for name in given:
         if name not in known:
-            yield Problem(sheet.file, 1, name, "unknown column")
+            more = (file.about_unknown(name) for file in readers)
+            yield Problem(sheet.file, 1, name, ": ".join(["unknown column", *filter(None, more)]))
         elif given.count(name) > 1:
             yield Problem(sheet.file, 1, name, "the column appears more than once")
     for name, column in known.items():

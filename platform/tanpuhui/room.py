@@ -10,39 +10,39 @@ from sqlalchemy.engine import Connection
 from tanpuhui import (
     audit,
     divisions,
+    feedback,
     figures,
     idempotency,
+    identities,
+    inbox,
     jobs,
     login,
     outbox,
     people,
+    privacy,
     reference,
     sessions,
     staff,
     worker,
 )
+from tanpuhui.bureau import synergy
+from tanpuhui.floor_holdings import HOLDINGS
+from tanpuhui.holdings import older
 from tanpuhui.rooms import House, Invariant, Room
 
 if TYPE_CHECKING:
     import click
     from flask import Blueprint
 
-ANSWERS_KEPT = timedelta(days=30)
-LOGIN_CODES_KEPT = timedelta(days=2)
-ENDED_SESSIONS_KEPT = timedelta(days=180)
+    from tanpuhui.identities import Provider
+
+_JOB_RUNS_KEPT = timedelta(days=180)
 
 
-def _housekeeping(_house: House, connection: Connection, now: datetime) -> None:
-    """Delete what is kept for a while only: log-in codes, stored answers, ended sessions, old job runs."""
-    login.purge(connection, now - LOGIN_CODES_KEPT)
-    idempotency.purge(connection, now - ANSWERS_KEPT)
-    for table, column, kept in (
-        ("browser_session", "expires_at", ENDED_SESSIONS_KEPT),
-        ("job_run", "slot", ENDED_SESSIONS_KEPT),
-    ):
-        target = sa.table(table, sa.column(column, sa.DateTime(timezone=True)))
-        moment = now - kept if connection.dialect.name == "postgresql" else (now - kept).replace(tzinfo=None)
-        connection.execute(sa.delete(target).where(target.c[column] < moment))
+def _housekeeping(house: House, connection: Connection, now: datetime) -> None:
+    """Delete what is kept for a while only: of residents by the periods of their holdings, and old job runs."""
+    privacy.keep_to_periods(house, connection, now)
+    older("job_run", "slot")(connection, now - _JOB_RUNS_KEPT)
 
 
 def _negative_figures(connection: Connection) -> Iterator[str]:
@@ -53,25 +53,122 @@ def _negative_figures(connection: Connection) -> Iterator[str]:
 
 
 def _consents(connection: Connection) -> Iterator[str]:
+    """Whoever takes part agreed to the privacy text; a school class, of which no person is known, need not."""
     rows = connection.execute(
         sa.text(
             "SELECT r.id FROM resident r WHERE r.status = 'active' "
-            "AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.resident_id = r.id AND c.withdrawn_at IS NULL)"
+            "AND NOT EXISTS (SELECT 1 FROM class_account a WHERE a.resident_id = r.id) "
+            "AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.resident_id = r.id"
+            " AND c.document = 'privacy' AND c.withdrawn_at IS NULL)"
         )
     )
     for row in rows:
         yield f"resident {row[0]} takes part without a standing consent"
 
 
+def _unanswered(connection: Connection) -> Iterator[str]:
+    """What counts as answered has an answer, and whoever wrote in did so with words."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT f.number FROM feedback f WHERE f.answered_at IS NOT NULL AND NOT EXISTS "
+            "(SELECT 1 FROM feedback_entry e WHERE e.feedback_id = f.id AND e.staff_id IS NOT NULL)"
+        )
+    )
+    for row in rows:
+        yield f"{row[0]} counts as answered and has no answer"
+    rows = connection.execute(
+        sa.text(
+            "SELECT f.number FROM feedback f WHERE NOT EXISTS "
+            "(SELECT 1 FROM feedback_entry e WHERE e.feedback_id = f.id AND e.staff_id IS NULL)"
+        )
+    )
+    for row in rows:
+        yield f"{row[0]} says nothing"
+
+
+def _crowded(connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        sa.text(
+            "SELECT resident_id, count(*) FROM feedback WHERE state = 'open' GROUP BY resident_id HAVING count(*) > :most"
+        ),
+        {"most": feedback.MOST_OPEN},
+    )
+    for row in rows:
+        yield f"resident {row[0]} has {row[1]} that wait for an answer"
+
+
+def _messages_of_the_gone(connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        sa.text(
+            "SELECT m.id FROM message m JOIN resident r ON r.id = m.resident_id WHERE r.status <> 'active'"
+        )
+    )
+    for row in rows:
+        yield f"message {row[0]} is for somebody who has left"
+
+
+def _ways_in(connection: Connection) -> Iterator[str]:
+    """Whoever takes part can log in: by phone or by an identity elsewhere; a school class has its link, and who holds a
+    printed card needs none."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT r.id FROM resident r WHERE r.status = 'active' AND length(r.phone_cipher) = 0 "
+            "AND r.phone_index NOT LIKE 'card:%' AND NOT EXISTS (SELECT 1 FROM class_account a WHERE a.resident_id = r.id) "
+            "AND NOT EXISTS (SELECT 1 FROM identity i WHERE i.resident_id = r.id)"
+        )
+    )
+    for row in rows:
+        yield f"resident {row[0]} has no way to log in"
+
+
+def _providers(house: House) -> Sequence["Provider"]:
+    """The phone, and what the settings name beside it."""
+    phone = login.PhoneCode(house)
+    if not house.settings.oidc_issuer:
+        return (phone,)
+    from tanpuhui.oidc import OpenIdConnect  # needs Authlib, which only this asks for
+
+    return phone, OpenIdConnect(house)
+
+
 def _blueprints(house: House) -> Sequence["Blueprint"]:
-    from tanpuhui.bureau import api as bureau_api, pages as bureau_pages
-    from tanpuhui.web import operations, pages, staff_pages
+    from tanpuhui.bureau import (
+        api as bureau_api,
+        feedback_desk,
+        pages as bureau_pages,
+        synergy_pages,
+    )
+    from tanpuhui.web import (
+        class_pages,
+        feedback_api,
+        feedback_pages,
+        help_pages,
+        identity_pages,
+        inbox_pages,
+        offline,
+        operations,
+        pages,
+        privacy_pages,
+        staff_pages,
+        views,
+    )
 
     return (
         pages.blueprint,
+        identity_pages.blueprint,
+        views.blueprint,
+        offline.blueprint,
+        privacy_pages.blueprint,
+        class_pages.blueprint,
+        inbox_pages.blueprint,
+        feedback_pages.blueprint,
+        feedback_api.blueprint(house),
+        help_pages.blueprint,
         staff_pages.blueprint,
         operations.blueprint(house),
         bureau_pages.blueprint,
+        synergy_pages.blueprint,
+        feedback_desk.blueprint,
         bureau_api.blueprint(house),
     )
 
@@ -85,9 +182,14 @@ room = Room(
     tables=(
         audit.AuditEntry,
         divisions.Division,
+        feedback.Feedback,
+        feedback.FeedbackEntry,
+        feedback.FeedbackDay,
         figures.DailyFigure,
         figures.DailyParticipant,
         idempotency.StoredAnswer,
+        identities.Identity,
+        inbox.Message,
         jobs.JobRun,
         login.LoginCode,
         outbox.LoggedEvent,
@@ -95,6 +197,7 @@ room = Room(
         outbox.EventFailure,
         people.Resident,
         people.Consent,
+        people.ClassAccount,
         reference.ReferenceState,
         sessions.BrowserSession,
         sessions.ApiToken,
@@ -103,13 +206,25 @@ room = Room(
         staff.RoleGrant,
         staff.Invitation,
         worker.Lease,
+        synergy.EmissionTotal,
     ),
     blueprints=_blueprints,
     commands=_commands,
-    jobs=(jobs.Job("housekeeping", timedelta(hours=1), _housekeeping),),
+    same_transaction=(inbox.GREETING,),
+    jobs=(
+        jobs.Job("housekeeping", timedelta(hours=1), _housekeeping),
+        jobs.Job("feedback", timedelta(days=1), feedback.close_answered),
+    ),
     reference=(divisions.DIVISIONS_FILE,),
     invariants=(
         Invariant("figures are never below zero", _negative_figures),
         Invariant("every resident has a standing consent", _consents),
+        Invariant("what counts as answered has an answer", _unanswered),
+        Invariant(f"nobody has more than {feedback.MOST_OPEN} that wait for an answer", _crowded),
+        Invariant("whoever has left has no messages", _messages_of_the_gone),
+        Invariant("every resident has a way in", _ways_in),
     ),
+    holdings=HOLDINGS,
+    letters=(inbox.WELCOME, feedback.ANSWERED),
+    providers=_providers,
 )

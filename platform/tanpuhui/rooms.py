@@ -16,13 +16,18 @@ from tanpuhui.config import Settings
 from tanpuhui.db import Database
 from tanpuhui.events import Event
 from tanpuhui.figures import Feed, figures_subscriber
+from tanpuhui.holdings import Holding
 from tanpuhui.jobs import Job
+from tanpuhui.letters import Letter
 from tanpuhui.reference import ReferenceFile
 from tanpuhui.subscribers import Later, SameTransaction
+from tanpuhui.topics import Topic
 
 if TYPE_CHECKING:
     import click
     from flask import Blueprint
+
+    from tanpuhui.identities import Provider
 
 
 Part = TypeVar("Part")
@@ -38,7 +43,7 @@ class Invariant:
 
 @dataclass(frozen=True)
 class Room:
-    """What a room brings. Blueprints and commands are made on demand, so that workers load no web code."""
+    """What a room brings. Blueprints, commands and providers are made on demand, so that workers load no web code."""
 
     name: str
     tables: tuple[type[SQLModel], ...] = ()
@@ -50,6 +55,10 @@ class Room:
     jobs: tuple[Job, ...] = ()
     reference: tuple[ReferenceFile, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    holdings: tuple[Holding, ...] = ()
+    letters: tuple[Letter, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    providers: Callable[["House"], Sequence["Provider"]] = lambda _house: ()
 
 
 @dataclass
@@ -79,6 +88,26 @@ class House:
     def feeds(self) -> tuple[Feed, ...]:
         """Everything that contributes to the figures."""
         return tuple(feed for room in self.rooms for feed in room.feeds)
+
+    @cached_property
+    def holdings(self) -> tuple[Holding, ...]:
+        """Every kind of data that is held of a resident, the floor's first."""
+        return tuple(holding for room in self.rooms for holding in room.holdings)
+
+    @cached_property
+    def letters(self) -> dict[str, Letter]:
+        """Every kind of message, by its name."""
+        return {letter.kind: letter for room in self.rooms for letter in room.letters}
+
+    @cached_property
+    def topics(self) -> dict[str, Topic]:
+        """Everything that a resident may write about, by its key."""
+        return {topic.key: topic for room in self.rooms for topic in room.topics}
+
+    @cached_property
+    def providers(self) -> dict[str, "Provider"]:
+        """Who can tell who is there, by code: the phone first."""
+        return {provider.code: provider for room in self.rooms for provider in room.providers(self)}
 
     @cached_property
     def later(self) -> tuple[Later, ...]:

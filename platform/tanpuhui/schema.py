@@ -1,5 +1,6 @@
 """The schema of the database: Alembic migrations, run the same way on both engines."""
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -50,3 +51,57 @@ def append_only_ddl(table: str, dialect: str) -> list[str]:
         f"CREATE OR REPLACE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
         "FOR EACH ROW EXECUTE FUNCTION refuse_change()",
     ]
+
+
+def _sqlite(table: str, name: str, event: str, when: str, message: str) -> str:
+    return (
+        f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} WHEN {when}"
+        f" BEGIN SELECT RAISE(ABORT, '{table}: {message}'); END"
+    )
+
+
+def _postgresql(
+    table: str, name: str, event: str, when: str, message: str, first: str = ""
+) -> tuple[str, str]:
+    function = (
+        f"CREATE OR REPLACE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS $$"
+        f" BEGIN {first} IF {when} THEN RAISE EXCEPTION '{table}: {message}'"
+        " USING ERRCODE = 'check_violation'; END IF;"
+        f" RETURN {'OLD' if event == 'DELETE' else 'NEW'}; END $$"
+    )
+    trigger = (
+        f"CREATE OR REPLACE TRIGGER {table}_{name} BEFORE {event} ON {table}"
+        f" FOR EACH ROW EXECUTE FUNCTION {table}_{name}()"
+    )
+    return function, trigger
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A condition under which the database refuses `event` (INSERT, UPDATE or DELETE) on `table`.
+
+    `when` is written with NEW and OLD; ``{differs}`` stands for the engine's null-safe inequality. `first` is
+    PL/pgSQL run before, to take a lock.
+    """
+
+    table: str
+    name: str
+    event: str
+    when: str
+    message: str
+    first: str = ""
+
+    def create(self, dialect: str) -> tuple[str, ...]:
+        """Statements that put the guard up."""
+        what = self.table, self.name, self.event
+        if dialect == "sqlite":
+            return (_sqlite(*what, self.when.replace("{differs}", "IS NOT"), self.message),)
+        return _postgresql(
+            *what, self.when.replace("{differs}", "IS DISTINCT FROM"), self.message, self.first
+        )
+
+    def drop(self, dialect: str) -> tuple[str, ...]:
+        """Statements that take the guard down."""
+        if dialect == "sqlite":
+            return (f"DROP TRIGGER IF EXISTS {self.table}_{self.name}",)
+        return (f"DROP FUNCTION IF EXISTS {self.table}_{self.name}() CASCADE",)

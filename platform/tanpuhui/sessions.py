@@ -96,6 +96,15 @@ def new_api_token(house: House, *, kind: Kind, subject_id: UUID, role: str | Non
     return token
 
 
+def session_was_of(house: House, token: str) -> Principal | None:
+    """Whose session the cookie `token` is or, having ended, was; None for one that is not known."""
+    with house.db.reading_session() as session:
+        row = session.exec(
+            select(BrowserSession).where(BrowserSession.token_hash == fingerprint(token))
+        ).first()
+        return Principal(cast(Kind, row.kind), row.subject_id, row.id) if row else None
+
+
 def list_open(house: House, principal: Principal) -> Sequence[BrowserSession]:
     """The open sessions of the same person, latest first."""
     with house.db.reading_session() as session:

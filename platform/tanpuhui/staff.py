@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -363,6 +363,17 @@ def covers(given: RoleGrant, *, division_code: str | None, organisation_id: UUID
     if given.organisation_id is not None:
         return given.organisation_id == organisation_id
     return division_code is not None and division_code.startswith(given.division_code or "-")
+
+
+Row = TypeVar("Row", bound=SQLModel)
+
+
+def made_before(session: Session, principal: Principal, table: type[Row], chosen: UUID | None) -> Row | None:
+    """What a form that is sent twice made the first time, by the id it chose. The forms of one person take turns."""
+    if chosen is None:
+        return None
+    session.get(Staff, principal.id, with_for_update=True)
+    return session.get(table, chosen)
 
 
 def require(

@@ -32,7 +32,8 @@ def faults(world: World, acknowledged: Iterable[Answer]) -> list[str]:
             found.append(f"half: {answer.scan.key} has no transfer of {said['points']['posted']}")
         elif kept is None or kept.encode() != answer.body:
             found.append(f"answer: {answer.scan.key} was answered otherwise")
-    kept_ids = {UUID(json.loads(answer)["action"]["id"]) for answer in stored.values()}
+    answers = [json.loads(answer) for answer in stored.values()]
+    kept_ids = {UUID(answer["action"]["id"]) for answer in answers if "action" in answer}
     found += [
         f"twice or half: action {action} has no answer of its own" for action in actions.keys() - kept_ids
     ]

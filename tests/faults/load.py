@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -189,6 +190,12 @@ class Load:
             assert any(phone.is_alive() for phone in self._phones), "the scans ran out"
             time.sleep(0.005)
         time.sleep(random.uniform(0, 0.06))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The phones finish what they are sending and keep still, with their connections open."""
+        with self._lock:
+            yield
 
     def surprises(self) -> list[Answer]:
         """Answers that are neither a credit nor an honest "not now": 503, problem+json, with Retry-After."""

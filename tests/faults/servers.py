@@ -66,10 +66,13 @@ class Process:
 
 
 class Deployment:
-    """A deployment on `url`. `build` names one of `wrong_builds` to serve instead of the product."""
+    """A deployment on `url`. `build` names one of `wrong_builds` to serve instead of the product.
 
-    def __init__(self, url: str, folder: Path, *, build: str = "") -> None:
-        self.url, self.folder, self.build = url, folder, build
+    `keep_alive`: seconds for which gunicorn holds an idle connection, as docs/operations.md says.
+    """
+
+    def __init__(self, url: str, folder: Path, *, build: str = "", keep_alive: int = 75) -> None:
+        self.url, self.folder, self.build, self.keep_alive = url, folder, build, keep_alive
         self.is_sqlite = url.startswith("sqlite")
         self.port = free_port()
         self.web: Process | None = None
@@ -119,7 +122,8 @@ class Deployment:
         else:
             app = f"tests.faults.wrong_builds:app('{self.build}')" if self.build else "wsgi:app"
             command = [str(PROGRAMS / "gunicorn"), app, "-w", "2", "-k", "gthread", "--threads", "16"]
-            command += ["-b", f"127.0.0.1:{self.port}", "--no-control-socket", "--log-level", "warning"]
+            command += ["-b", f"127.0.0.1:{self.port}", "--keep-alive", str(self.keep_alive)]
+            command += ["--no-control-socket", "--log-level", "warning"]
         self.web = Process(command, self.folder, self.environment, "web")
 
     def add_worker(self) -> Process:

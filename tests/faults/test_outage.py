@@ -129,6 +129,29 @@ def test_cut_connections_lose_nothing(durable: tuple[Postgres, str], tmp_path: P
     world.house.db.dispose()
 
 
+@pytest.mark.parametrize(
+    ("keep_alive", "cut"), [(75, False), (2, True)], ids=["as documented", "gunicorn's own"]
+)
+def test_a_proxy_that_pauses_keeps_its_connections(
+    durable: tuple[Postgres, str], tmp_path: Path, keep_alive: int, cut: bool
+) -> None:
+    """With gunicorn's two seconds, what is sent after a pause is lost: behind a proxy, a 502."""
+    _, url = durable
+    world = World(build_house(settings_for(url, tmp_path)))
+    scans = scans_of(crowd(world, 300), world.code(*KINDS))
+    with (
+        Deployment(url, tmp_path, keep_alive=keep_alive) as deployment,
+        Load(deployment.port, scans, threads=4) as load,
+    ):
+        load.wait_for(20)
+        with load.paused():
+            time.sleep(3)
+        load.wait_for(20)
+        load.finish()
+    assert (load.cut > 0) == cut
+    world.house.db.dispose()
+
+
 def _cut_connections(url: str) -> int:
     """End every other session of the database; how many there were."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)

@@ -50,8 +50,8 @@ def hasty() -> None:
     product._record_batch = record_batch
 
 
-class _CommittingInsert:
-    """Inserts the actions and commits them; the rest of the transaction follows in another."""
+class CommittingInsert:
+    """Inserts rows and commits them; the rest of the transaction follows in another."""
 
     def __init__(self, right: Any) -> None:
         self._right = right
@@ -67,7 +67,7 @@ class _CommittingInsert:
 def torn() -> None:
     """The desk commits the action, and in a second transaction its event, transfer and answer."""
     product: Any = scans
-    product.INSERT_ACTIONS = _CommittingInsert(product.INSERT_ACTIONS)
+    product.INSERT_ACTIONS = CommittingInsert(product.INSERT_ACTIONS)
 
 
 class UnlockedRelay(outbox.Relay):
@@ -77,7 +77,7 @@ class UnlockedRelay(outbox.Relay):
         with self._db.reading() as connection:
             at = outbox._LOCK_CURSOR.run(connection, subscriber=subscriber.name)
             rows = outbox._READ.run(connection, tx=at[0].tx, position=at[0].position, limit=20) if at else []
-        time.sleep(GAP / 10)
+        time.sleep(GAP / 2)
         if not rows:
             return 0
         wanted = {event.type for event in subscriber.hears}

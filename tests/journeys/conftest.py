@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,13 +59,21 @@ class Served:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """A fresh embedded server on SQLite, as `make run` starts it."""
-    port = free_port()
-    log = tmp_path / "serve.log"
+    with serving(tmp_path) as server:
+        yield server
+
+
+@contextmanager
+def serving(folder: Path, port: int | None = None, **settings: str) -> Iterator[Served]:
+    """An embedded server with its data in `folder`, on a free port unless one is named, and further `settings` if any."""
+    port = port or free_port()
+    log = folder / "serve.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TANPUHUI_")}
+    environment |= {f"TANPUHUI_{name.upper()}": value for name, value in settings.items()}
     with log.open("wb") as out:
         process = subprocess.Popen(
             [Path(sys.executable).with_name("tanpuhui"), "serve", "--port", str(port)],
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -127,6 +136,7 @@ def picture(page: Page, name: str) -> None:
 
 
 def _note(said: ConsoleMessage, errors: list[str]) -> None:
-    """A refusal is answered with its status, which Chromium remarks on; anything else is an error."""
-    if said.type == "error" and "the server responded with a status of 4" not in said.text:
+    """Chromium remarks on the status of a refusal and on a network that the test has cut; anything else is an error."""
+    remarks = ("the server responded with a status of 4", "net::ERR_INTERNET_DISCONNECTED")
+    if said.type == "error" and not any(remark in said.text for remark in remarks):
         errors.append(said.text)

@@ -110,6 +110,8 @@ def test_package_data_is_there_and_not_ignored() -> None:
         "platform/tanpuhui/data/divisions_310106.csv",
         "platform/tanpuhui/web/templates/layout.html",
         "platform/tanpuhui/web/static/app.css",
+        "platform/tanpuhui/web/static/icons/app-192.png",
+        "platform/tanpuhui/web/static/vendor/qr/decode.js",
         "platform/tanpuhui/web/translations/en/LC_MESSAGES/messages.mo",
         *(f"activities/reference/{name}.csv" for name in ("catalogue", "evidence", "factors", "observances")),
         "activities/templates/activities/scan.html",

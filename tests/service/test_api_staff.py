@@ -43,11 +43,11 @@ def test_an_organiser_takes_a_site_from_nothing_to_a_credited_scan(world: World)
         "status": "open",
         "kinds": ["clean_plate", "own_cup"],
     }
-    assert call(world, token, "GET", "/sites") == {"sites": [site]}
+    assert call(world, token, "GET", "/console/sites") == {"sites": [site]}
     code = call(world, token, "POST", f"/sites/{site['id']}/codes", {}, 201)
     assert code.keys() == {"id", "token", "url", "evidence"}
     assert code["url"] == f"{world.house.settings.public_url}/s/{code['token']}"
-    assert codes.read_token(world.house.settings, code["url"]) == code["id"]
+    assert codes.read_token(world.house.settings, code["url"]).number == code["id"]
     resident = world.token(world.resident())
     answer = world.post_scan(resident, {"code": code["url"], "kind": "own_cup"})
     assert answer.status_code == 201
@@ -64,10 +64,13 @@ def test_a_staffed_code_confirms_what_a_printed_one_cannot(world: World) -> None
     )
     assert [code["evidence"] for code in (printed, staffed)] == ["site_code", "staff_confirmed"]
     resident = world.token(world.resident())
-    refused = world.post_scan(resident, {"code": printed["token"], "quantity": 1})
+    key = {"Idempotency-Key": "key"}
+    refused, planted = (
+        world.call("POST", "/plantings", resident, json={"code": code["token"], "trees": 1}, headers=key)
+        for code in (printed, staffed)
+    )
     assert refused.get_json()["code"] == "evidence_too_weak"
-    credited = world.post_scan(resident, {"code": staffed["token"], "quantity": 1})
-    assert credited.get_json()["action"]["evidence"] == "staff_confirmed"
+    assert (planted.status_code, planted.get_json()["planting"]["trees"]) == (201, 1)
 
 
 def test_a_revoked_code_is_refused_at_once_and_stays_revoked(world: World) -> None:
@@ -134,8 +137,8 @@ def test_a_token_reaches_as_far_as_its_scope(world: World) -> None:
     inside = call(world, token, "POST", "/sites", {**SITE, "division_code": OTHER_COMMUNITY}, 201)
     outside = world.site("clean_plate")
     action = world.scan(world.resident(), world.code_at(outside))["action"]["id"]
-    number = codes.read_token(world.house.settings, world.code_at(outside))
-    assert call(world, token, "GET", "/sites") == {"sites": [inside]}
+    number = codes.read_token(world.house.settings, world.code_at(outside)).number
+    assert call(world, token, "GET", "/console/sites") == {"sites": [inside]}
     before = contents(world.house)
     for path, body in (
         ("/sites", SITE),

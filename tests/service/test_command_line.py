@@ -56,8 +56,8 @@ def test_tokens_open_what_their_subject_may(world: World) -> None:
     resident, organiser, officer = world.resident(), world.organiser, world.officer
     opened = {
         f"resident:{resident.id}": {"/me/statement"},
-        f"organiser:{organiser.id}": {"/sites"},
-        f"officer:{officer.id}": {"/sites", "/statistics"},
+        f"organiser:{organiser.id}": {"/console/sites"},
+        f"officer:{officer.id}": {"/console/sites", "/statistics"},
     }
     for subject, paths in opened.items():
         result = run("token", subject)
@@ -66,7 +66,7 @@ def test_tokens_open_what_their_subject_may(world: World) -> None:
         assert re.fullmatch(r"tph_[\w-]{43}", token)
         allowed = {
             path
-            for path in ("/me/statement", "/sites", "/statistics")
+            for path in ("/me/statement", "/console/sites", "/statistics")
             if world.call("GET", path, token).status_code == 200
         }
         assert allowed == paths
@@ -228,6 +228,20 @@ def test_quantify_shows_the_sum(world: World) -> None:
 
 
 @sqlite
+def test_quantify_shows_by_which_methodology_and_at_a_glance(world: World) -> None:
+    run = runner(world.house)
+    trace = json.loads(run("quantify", "clean_plate", "1", "--json").output)
+    assert trace["glance_zh"] == "1 餐 × 144 克/餐 = 144 克；较高值：93 克 × 4.83 千克/千克 ≈ 449 克"
+    assert trace["formula"] == "R = Q × w × f"
+    assert (trace["methodology"]["code"], trace["methodology"]["form"]) == ("catering_savings", "generation")
+    assert [derived["result"] for derived in trace["derivation"]] == ["449.19"]
+    text = run("quantify", "clean_plate", "1").output
+    for told in ("方法学：餐饮节约 (catering_savings)", "公式：R = Q × w × f", "可信度 B", "confidence B"):
+        assert told in text
+    assert text.count("暂无因子") == text.count("no factor known") == 5
+
+
+@sqlite
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -260,6 +274,15 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
         timeout=60,
         check=False,
     )
+
+
+def test_a_sum_by_hand_needs_no_database(tmp_path: Path) -> None:
+    done = command(
+        "quantify", "--factor", "1100 h", "--factor", "0.42 t/MWh", "1 MW", TANPUHUI_VAR=str(tmp_path)
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("公式 formula: 1 MW × 1,100 h × 0.42 t/MWh = 462 t\n")
+    assert list(tmp_path.glob("*.sqlite3")) == []
 
 
 def test_from_an_empty_folder_to_a_token(tmp_path: Path) -> None:

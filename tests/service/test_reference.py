@@ -9,11 +9,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from sqlmodel import Session, SQLModel, col
+from sqlmodel import Session, SQLModel, col, select
 
 from activities.catalogue import PACKAGE_DATA, ActionKind, EvidenceTier
 from activities.commands import load_reference_command, quantify_command
@@ -21,10 +22,11 @@ from activities.observances import observances_of
 from activities.quantify.factors import FactorVersion, all_versions, valid_on
 from rewards.rules import points_for, rule_on, rules, weights
 from tanpuhui import clock, divisions
-from tanpuhui.divisions import DIVISIONS_FILE
+from tanpuhui.audit import AuditEntry
 from tanpuhui.errors import InvalidReference
 from tanpuhui.reference import bump, current_version, load_reference
 from tanpuhui.rooms import House
+from tests.sheets import edit, reference_copy, setting
 
 TABLES = (
     *("division", "evidence_tier", "action_kind", "factor_version"),
@@ -35,11 +37,7 @@ TABLES = (
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """A folder with a copy of the packages' reference files, to be spoilt."""
-    folder = tmp_path / "reference"
-    shutil.copytree(PACKAGE_DATA, folder)
-    assert DIVISIONS_FILE.home is not None
-    shutil.copy(DIVISIONS_FILE.home / "divisions_310106.csv", folder)
-    return folder
+    return reference_copy(tmp_path)
 
 
 @pytest.fixture
@@ -62,23 +60,6 @@ def contents(house: House) -> dict[str, list[Any]]:
             name: sorted(map(repr, connection.execute(sa.select(SQLModel.metadata.tables[name]))))
             for name in TABLES
         }
-
-
-def edit(file: Path, change: Callable[[list[dict[str, str]]], Any]) -> None:
-    """Rewrite a CSV file after `change` was made to its rows; columns are those of all rows."""
-    with file.open(encoding="utf-8", newline="") as source:
-        rows = list(csv.DictReader(source))
-    change(rows)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with file.open("w", encoding="utf-8", newline="") as target:
-        writer = csv.DictWriter(target, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def setting(index: int, **cells: str) -> Callable[[list[dict[str, str]]], None]:
-    """A change of some cells of one row, counted from 0."""
-    return lambda rows: rows[index].update(cells)
 
 
 def problems(house: House, folder: Path) -> list[tuple[str, int, str, str]]:
@@ -140,6 +121,15 @@ def test_observances_are_a_table_and_no_formula(session: Session) -> None:
     assert by_year[2016]["environment_day"] == (date(2016, 6, 5), date(2016, 6, 5))
 
 
+def test_a_connection_that_read_the_version_before_sees_the_next_one(loaded: House) -> None:
+    """Pooled connections come back; what one remembered of an earlier reading must not be taken for the present."""
+    with loaded.db.reading() as reader, loaded.db.transaction() as writer:
+        before = current_version(reader)
+        bump(writer)
+    with loaded.db.reading() as one, loaded.db.reading() as other:
+        assert {current_version(one), current_version(other)} == {before + 1}
+
+
 def test_points_come_with_the_share_of_each_tier(loaded: House) -> None:
     with loaded.db.reading() as connection:
         share, priced = weights(connection), rules(connection)
@@ -153,9 +143,18 @@ def test_loading_twice_changes_nothing(loaded: House, files: Path) -> None:
     before = contents(loaded)
     for folder in (None, files):
         report = load_reference(loaded, folder)
-        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 8
+        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 10
         assert report.version == 1
     assert contents(loaded) == before
+
+
+def test_what_a_load_changed_is_audited_once(loaded: House, files: Path) -> None:
+    """No officer is asked when files are loaded; that it was done, and what changed, is known all the same."""
+    load_reference(loaded, files)
+    with loaded.db.reading_session() as session:
+        (entry,) = session.exec(select(AuditEntry).where(AuditEntry.deed == "reference.loaded")).all()
+    assert (entry.actor_kind, entry.subject) == ("operator", "reference:1")
+    assert entry.detail["new_and_changed"]["factor version"] == [18, 0]
 
 
 def test_two_loads_at_once_take_turns(house: House) -> None:
@@ -339,6 +338,7 @@ def test_wrong_missing_and_repeated_columns_are_told(house: House, files: Path) 
 def test_a_kind_needs_both_its_factor_and_its_limits(house: House, files: Path) -> None:
     edit(files / "factors.csv", lambda rows: rows.pop(0))
     edit(files / "catalogue.csv", lambda rows: rows.pop(1))
+    (files / "methodologies.csv").unlink()  # it would name both kinds
     assert problems(house, files) == [
         ("catalogue.csv", 2, "action_code", "clean_plate has no names and no factor in factors.csv"),
         ("factors.csv", 2, "action_code", "no_cutlery has no limits in catalogue.csv"),
@@ -521,7 +521,7 @@ def test_two_publishers_at_once_do_not_overlap(loaded: House) -> None:
         assert len(all_versions(connection, "clean_plate")) == 2
 
 
-_FREE = ("valid_to", "note")
+_FREE = ("valid_to", "note", "cancelled_on", "cancelled_by", "cancelled_because")
 
 
 def test_the_database_refuses_to_edit_a_published_version(loaded: House) -> None:
@@ -533,7 +533,9 @@ def test_the_database_refuses_to_edit_a_published_version(loaded: House) -> None
         "city_credited": True,
         "confidence": "A",
         "valid_from": date(2020, 1, 1),
-        **dict.fromkeys(("unit", "baseline", "source", "region"), "other"),
+        **dict.fromkeys(("unit", "baseline", "source", "region", "derivation"), "other"),
+        "methodology": "walking",
+        "proposal_id": uuid4(),
     }
     table = SQLModel.metadata.tables["factor_version"]
     for name in FactorVersion.model_fields.keys() - set(_FREE):
@@ -601,10 +603,10 @@ def test_load_reference_prints_counts_or_every_problem(house: House, files: Path
 def test_quantify_shows_the_sum_and_where_it_comes_from(loaded: House) -> None:
     shown = CliRunner().invoke(quantify_command, ["bike_trip", "2.5"], obj=loaded)
     assert shown.exit_code == 0, shown.output
-    assert "减排量（低） = 2.5 km × 48.7 g/km = 121.75 g，向下取整记 121750 mg" in shown.stdout
+    assert "减排量（低） = 2.5 公里 × 48.7 克/公里 = 121.75 克，向下取整记 121750 毫克" in shown.stdout
     assert "no factor known" in shown.stdout
     assert "bike_trip@1" in shown.stdout
-    assert "district points only" in shown.stdout
+    assert "本区给积分" in shown.stdout
 
 
 def test_quantify_prints_json_of_the_day_asked_for(loaded: House, files: Path) -> None:

@@ -134,7 +134,7 @@ def test_staff_see_the_actions_of_their_own_places(world: World) -> None:
     void_action(world.house, here, first, "重复扫码")
     with world.house.db.reading_session() as session:
         seen = recent_actions(session, here)
-        assert [(action.id, void is not None) for action, void, _site in seen] == [
+        assert [(action.id, void is not None) for action, void, _site, _review in seen] == [
             (second, False),
             (first, True),
         ]

@@ -14,6 +14,7 @@ from tanpuhui import clock, ids, signing
 from tanpuhui.errors import CodeInvalid, InvalidField, NotFound, TanpuhuiError
 from tanpuhui.rooms import build_house
 from tanpuhui.staff import Organisation
+from tests.browser import browser
 from tests.tables import contents, written
 from tests.threads import at_once
 from tests.world import COMMUNITY, DISTRICT, STREET, World
@@ -84,15 +85,15 @@ def test_a_code_is_read_back_however_it_was_scanned_or_typed(world: World) -> No
     code = codes.issue_code(world.house, world.organiser, site.id)
     settings = world.house.settings
     token = codes.token_of(settings, code.id)
-    assert codes.address_of(settings, code.id) == f"{settings.public_url}/s/{token}"
+    assert codes.address_of(settings, token) == f"{settings.public_url}/s/{token}"
     for form in (
         token,
         token.lower(),
         f" {token}\n",
         signing.typed_form(token),
-        codes.address_of(settings, code.id) + "?from=wx",
+        codes.address_of(settings, token) + "?from=wx",
     ):
-        assert codes.read_token(settings, form) == code.id
+        assert codes.read_token(settings, form).number == code.id
     with pytest.raises(CodeInvalid):
         codes.read_token(settings, f"{settings.public_url}/x/{token}")
 
@@ -103,7 +104,9 @@ def test_a_code_withdrawn_is_refused_at_once_by_every_process(world: World) -> N
     site = world.site("clean_plate")
     token = world.code_at(site)
     elsewhere.scan(world.resident(), token, key="a")  # the other process knows the code now
-    codes.revoke_code(world.house, world.organiser, codes.read_token(world.house.settings, token), "丢失")
+    codes.revoke_code(
+        world.house, world.organiser, codes.read_token(world.house.settings, token).number, "丢失"
+    )
     with pytest.raises(TanpuhuiError) as refusal:
         elsewhere.scan(world.resident(), token, key="b")
     assert refusal.value.code == "code_revoked"
@@ -227,3 +230,36 @@ def test_a_name_that_no_poster_can_show_is_refused(world: World) -> None:
     with pytest.raises(InvalidField) as refused:
         sites.create_site(world.house, world.organiser, site_in(name="快乐食堂😀"))
     assert [error["field"] for error in refused.value.params["errors"]] == ["name"]
+
+
+# --- a second tap --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["", "rotating", "slips", "measured"])
+def test_a_second_tap_issues_no_second_code(world: World, kind: str) -> None:
+    """Another page, or other words in the same one, make another."""
+    site = world.site("recycle_glass")
+    me = browser(world, world.organiser)
+    opened = f"/console/sites/{site.id}/codes/new" if kind else f"/console/sites/{site.id}"
+    action = f"/codes/{kind}" if kind else "/codes"
+    words = {"action_kind": "recycle_glass"} if kind else {}
+    words |= {"copies": "24"} if kind == "slips" else {}
+
+    def issued() -> int:
+        with world.house.db.reading_session() as session:
+            return len(codes.codes_of(session, site.id))
+
+    me.get(opened)
+    shown = me.page
+    me.send(action, **words)
+    me.page = shown
+    me.send(action, **words)
+    assert issued() == 1
+    me.get(opened)
+    me.send(action, **words)
+    assert issued() == 2
+    me.page = shown
+    path, hidden = me._form(action)
+    del hidden["once"]
+    assert me.client.post(path, data={**hidden, **words}).status_code == 303  # an old page of before
+    assert issued() == 3

@@ -16,9 +16,9 @@ from tests.world import World
 @pytest.fixture
 def filled(world: World) -> World:
     """Three actions, one of them voided, and their figures."""
-    code = world.code("tree_planting", staffed=True)
-    answers = [world.scan(resident, code) for resident in world.residents(3)]
-    void_action(world.house, world.officer, UUID(answers[0]["action"]["id"]), "树未成活")
+    code = world.code("walk")
+    answers = [world.scan(resident, code, quantity="6000") for resident in world.residents(3)]
+    void_action(world.house, world.officer, UUID(answers[0]["action"]["id"]), "步数有误")
     world.house.relay.drain()
     assert world.breaches() == []
     return world
@@ -50,7 +50,7 @@ LOST_OR_ALTERED = {
     "UPDATE action SET site_id = id": "an action's site, code, kind, factor, community and campaign exist",
     "UPDATE action SET code_id = 7": "an action's site, code, kind, factor, community and campaign exist",
     "UPDATE action SET kind = 'flying'": "an action's site, code, kind, factor, community and campaign exist",
-    "UPDATE action SET factor_version = 'walk@1'": "an action's site, code, kind, factor, community and campaign exist",
+    "UPDATE action SET factor_version = 'own_cup@1'": "an action's site, code, kind, factor, community and campaign exist",
     "UPDATE action SET division_code = '9'": "an action's site, code, kind, factor, community and campaign exist",
     "UPDATE action SET campaign_id = id": "an action's site, code, kind, factor, community and campaign exist",
     "UPDATE account SET balance = balance + 1": "a balance is the sum of its transfers",

@@ -1,6 +1,8 @@
 """Settings: what production refuses, and the secret that is made at the first run."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,50 @@ def test_production_refuses_what_is_meant_for_development(
     with pytest.raises(ConfigurationError, match=told) as error:
         production(monkeypatch, **changed).check()
     assert ";" not in error.value.params["problems"]
+
+
+PROVIDER = {"oidc_issuer": "https://pass.example", "oidc_client_id": "tanpuhui", "oidc_name": "城市通行证"}
+
+
+def test_a_log_in_provider_is_set_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    production(monkeypatch, **PROVIDER).check()
+    Settings(**{**PROVIDER, "oidc_issuer": "http://127.0.0.1:9"}).check()  # for trying it out
+    for changed, told in (
+        ({"oidc_issuer": "http://pass.example"}, "OIDC_ISSUER must be https"),
+        ({"oidc_client_id": ""}, "OIDC_CLIENT_ID"),
+        ({"oidc_name": ""}, "OIDC_NAME"),
+    ):
+        with pytest.raises(ConfigurationError, match=told) as error:
+            production(monkeypatch, **PROVIDER | changed).check()
+        assert ";" not in error.value.params["problems"]
+    with pytest.raises(ConfigurationError, match="OIDC_NAME"):
+        Settings(oidc_issuer="https://pass.example", oidc_client_id="x").check()
+
+
+WITHOUT_AUTHLIB = """
+import sys
+sys.modules.update({"authlib": None, "joserfc": None})
+from tanpuhui.rooms import build_house
+from tanpuhui.web import create_app
+app = create_app(build_house())
+assert app.test_client().get("/healthz").status_code == 200
+print(sorted(app.extensions["tanpuhui"].providers))
+"""
+
+
+def test_without_authlib_it_runs_by_phone_and_says_what_a_provider_needs(tmp_path: Path) -> None:
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": "/usr/bin:/bin", "TANPUHUI_VAR": str(tmp_path), **more}
+        command = [sys.executable, "-c", WITHOUT_AUTHLIB]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert run().stdout.strip() == "['phone']"
+    refused = run(**{f"TANPUHUI_{name.upper()}": value for name, value in PROVIDER.items()})
+    assert refused.returncode != 0
+    assert "ConfigurationError" in refused.stderr
+    assert "install tanpuhui[oidc]" in refused.stderr
 
 
 def test_production_names_every_problem_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

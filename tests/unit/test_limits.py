@@ -1,5 +1,6 @@
 """The limits themselves, as pure rules."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,15 +9,19 @@ from hypothesis import given, strategies as st
 from activities import limits
 from activities.catalogue import ActionKind
 from activities.limits import Recorded, check_day, check_quantity, check_time, readable
-from tanpuhui import clock
+from tanpuhui import clock, ids
 from tanpuhui.errors import (
     Clash,
     DailyLimitReached,
     DailyQuantityReached,
+    LoadTooLarge,
     Refused,
+    SiteLimitReached,
     TimeInFuture,
     TimeTooOld,
     TooSoon,
+    WeeklyLimitReached,
+    WeeklyQuantityReached,
 )
 
 NOW = datetime(2027, 6, 7, 4, 0, tzinfo=UTC)
@@ -39,6 +44,7 @@ def kind(**changed: object) -> ActionKind:
         "min_interval_minutes": 5,
         "clash_group": "trip",
         "lowest_evidence": "site_code",
+        "merge_minutes": 0,
     }
     return ActionKind(**{**wanted, **changed})
 
@@ -114,6 +120,79 @@ def test_whatever_was_recorded_a_scan_fits_or_is_refused(minutes: list[int], qua
             left(*records, quantity=quantity)
     else:
         assert left(*records, quantity=quantity) == 2 - len(same_day)
+
+
+# --- loads -------------------------------------------------------------------------------------------------
+
+
+def drop(minutes: float, quantity: int = 1000) -> Recorded:
+    return earlier(minutes, quantity, group=None, interval=1)
+
+
+def loads_left(*records: Recorded, **changed: object) -> int:
+    return left(*records, **{"clash_group": None, "min_interval_minutes": 1, "merge_minutes": 10, **changed})  # type: ignore[arg-type]
+
+
+def test_what_is_handed_in_within_the_window_is_one_load() -> None:
+    assert loads_left(drop(9)) == 2
+    assert loads_left(drop(10)) == 1
+    assert loads_left(drop(9), drop(5), drop(2)) == 2
+    assert loads_left(drop(15), drop(6), drop(4)) == 1  # the second load began six minutes ago
+    with pytest.raises(DailyLimitReached):
+        loads_left(drop(60), drop(40), drop(20))
+    assert loads_left(drop(60), drop(40), drop(5)) == 0  # it belongs to the third load
+
+
+def test_a_load_has_the_largest_quantity_of_a_record() -> None:
+    assert loads_left(drop(5, 59_000), quantity=1000) == 2
+    with pytest.raises(LoadTooLarge) as refusal:
+        loads_left(drop(5, 59_000), quantity=1001)
+    assert refusal.value.params["left"] == "1"
+    assert loads_left(drop(11, 59_000), quantity=1001, quantity_per_day_milli=200_000) == 1
+
+
+@given(st.lists(st.integers(0, 600), max_size=15))
+def test_splitting_a_load_never_makes_more_loads_than_waiting(minutes: list[int]) -> None:
+    """Drops of one window are one load, so nobody is better off for splitting; without a window each drop counts."""
+    moments = [NOW + timedelta(minutes=minute) for minute in minutes]
+    merged = limits.loads(kind(merge_minutes=10), moments)
+    assert merged <= limits.loads(kind(), moments) == len(moments)
+    spread = [moment for moment in moments for _ in range(3)]
+    assert limits.loads(kind(merge_minutes=10), spread) == merged
+
+
+# --- the week and the site ---------------------------------------------------------------------------------
+
+
+def day_ago(days: int, quantity: int = 1000) -> Recorded:
+    return earlier(days * 24 * 60, quantity)
+
+
+def test_the_week_runs_from_monday_to_sunday() -> None:
+    assert DAY.weekday() == 0
+    sunday = day_ago(1)
+    assert left(sunday, sunday, sunday, records_per_week=3) == 2  # last week's
+    tuesday, wednesday = day_ago(-1), day_ago(-2)  # recorded late: the week has records of later days
+    with pytest.raises(WeeklyLimitReached):
+        left(tuesday, tuesday, wednesday, records_per_week=3)
+    assert left(tuesday, wednesday, records_per_week=3) == 2
+
+
+def test_the_quantity_of_a_week_is_bounded() -> None:
+    later = day_ago(-1, 60_000)
+    assert left(later, quantity=40_000, quantity_per_week_milli=100_000) == 2
+    with pytest.raises(WeeklyQuantityReached) as refusal:
+        left(later, quantity=40_001, quantity_per_week_milli=100_000)
+    assert refusal.value.params["left"] == "40"
+
+
+def test_a_site_may_credit_less_than_the_catalogue() -> None:
+    here, there = ids.new_id(), ids.new_id()
+    at_here = replace(earlier(30), site_id=here)
+    assert check_day(kind(), 1000, NOW, DAY, [at_here], (there, 1)) == 1
+    with pytest.raises(SiteLimitReached):
+        check_day(kind(), 1000, NOW, DAY, [at_here], (here, 1))
+    assert check_day(kind(), 1000, NOW, DAY, [at_here], (here, 2)) == 1
 
 
 def test_quantities() -> None:

@@ -49,8 +49,9 @@ ENGLISH = replace(
     kinds_label="This code records",
     short_code_label="Cannot scan? Open {host} and type",
 )
+WITH_CARD = replace(RECYCLING, without_phone="没有手机？把会员卡给工作人员扫一下，一样记录。")
 POSTERS = pytest.mark.parametrize(
-    "poster", [CANTEEN, RECYCLING, ENGLISH], ids=["canteen", "recycling", "english"]
+    "poster", [CANTEEN, RECYCLING, ENGLISH, WITH_CARD], ids=["canteen", "recycling", "english", "with-card"]
 )
 
 

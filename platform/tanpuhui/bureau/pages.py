@@ -8,10 +8,9 @@ from sqlalchemy.engine import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
 from tanpuhui import audit, clock, divisions, outbox
-from tanpuhui.bureau.participation import READERS, Period, may_read, period, statistics
+from tanpuhui.bureau.participation import READERS, Period, may_read, period_or_month, read_day, statistics
 from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField, NotFound
-from tanpuhui.i18n import N_
 from tanpuhui.staff import Role
 from tanpuhui.web.auth import house, staff, staff_required
 from tanpuhui.web.forms import form_errors
@@ -20,7 +19,6 @@ blueprint = Blueprint("bureau", __name__)
 
 Answer = str | AnyResponse | tuple[str, int]
 
-_FIRST_YEAR = 2000
 _MENDERS = (Role.OFFICER, Role.ADMIN)
 
 
@@ -29,14 +27,7 @@ _MENDERS = (Role.OFFICER, Role.ADMIN)
 def overview() -> Answer:
     """Participants, actions and reductions of a period, by 街镇, day and kind."""
     may_read(house(), staff())
-    today = clock.today()
-    asked = {name: request.args.get(name, "") for name in ("from", "to")}
-    within, errors = Period(today - timedelta(days=29), today), {}
-    try:
-        last = _date(asked["to"], "to") or today
-        within = period(_date(asked["from"], "from") or last - timedelta(days=29), last)
-    except InvalidField as error:
-        errors = form_errors(error)
+    within, errors = asked_period()
     with house().db.reading() as connection:
         page = render_template(
             "bureau/overview.html",
@@ -46,20 +37,27 @@ def overview() -> Answer:
             streets=_streets(connection, within),
             days=_days(connection, within),
             kinds=statistics(connection, within, ["kind"]),
-            spans=[(days, today - timedelta(days=days - 1), today) for days in (7, 30, 90)],
-            year=(today.replace(month=1, day=1), today),
+            spans=spans(),
         )
     return page, 422 if errors else 200
 
 
-def _date(text: str, field: str) -> date | None:
+def asked_period() -> tuple[Period, dict[str, str]]:
+    """The period that the address asks for, or the last 30 days with what is wrong with it."""
     try:
-        found = date.fromisoformat(text) if text else None
-    except ValueError:
-        found = date.min
-    if found and found.year < _FIRST_YEAR:
-        raise InvalidField(errors=[{"field": field, "reason": N_("请填写日期，例如 2026-06-05。")}])
-    return found
+        first, last = (
+            read_day(text, name) if (text := request.args.get(name)) else None for name in ("from", "to")
+        )
+        return period_or_month(first, last), {}
+    except InvalidField as error:
+        return period_or_month(None, None), form_errors(error)
+
+
+def spans() -> list[tuple[int | None, date, date]]:
+    """Periods to choose from: so many days until today, and this year (no number)."""
+    today = clock.today()
+    last = [(days, today - timedelta(days=days - 1), today) for days in (7, 30, 90)]
+    return [*last, (None, today.replace(month=1, day=1), today)]
 
 
 def _streets(connection: Connection, within: Period) -> list[dict[str, Any]]:
@@ -79,7 +77,7 @@ def _days(connection: Connection, within: Period) -> list[dict[str, Any]]:
     ]
 
 
-_NOTHING = {"participants": 0, "actions": 0, "co2e_mg": 0, "city_co2e_mg": 0}
+_NOTHING = {"participants": 0, "actions": 0, "city_actions": 0, "co2e_mg": 0}
 
 
 @blueprint.get("/bureau/parked")

@@ -1,26 +1,24 @@
 """The web: app factory, problem+json, pages and the shell of the JSON API."""
 
-import hashlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Request, Response, current_app, request, url_for
+from flask import Flask, Request, Response, current_app, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_babel import Babel
 from flask_openapi import Info, OpenAPI
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from tanpuhui.errors import PhotoTooLarge
 from tanpuhui.rooms import House, build_house
-from tanpuhui.web import api, auth, formatting, operations, problems
+from tanpuhui.web import api, assets, auth, formatting, operations, problems, slowing
 
 LANGUAGES = ("zh", "en")
 LANGUAGE_COOKIE = "tph_language"
-_YEAR = 365 * 24 * 3600
 
 _POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
 
@@ -37,7 +35,7 @@ def create_app(house: House | None = None, *, testing: bool = False) -> Flask:
         validation_error_callback=api.on_validation_error,
         doc_ui=False,
         template_folder="templates",
-        static_folder="static",
+        static_folder=None,
     )
     app.session_interface = _FormSessions()
     app.extensions["tanpuhui"] = house
@@ -46,7 +44,6 @@ def create_app(house: House | None = None, *, testing: bool = False) -> Flask:
     app.config.update(
         MAX_CONTENT_LENGTH=api.MAX_BODY,
         MAX_FORM_MEMORY_SIZE=api.MAX_BODY,
-        SEND_FILE_MAX_AGE_DEFAULT=_YEAR,
         SESSION_COOKIE_NAME="tph_form",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=house.settings.public_url.startswith("https://"),
@@ -57,11 +54,11 @@ def create_app(house: House | None = None, *, testing: bool = False) -> Flask:
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     Babel(app, locale_selector=choose_language)
+    app.before_request(_allow_files)  # before anybody reads the form
     csrf = CSRFProtect(app)
-    for part in (api, auth, problems):
+    for part in (api, assets, auth, problems, slowing):
         part.init_app(app)
     formatting.teach(app)
-    app.jinja_env.globals["static"] = _hashed_static
     operations.measure(app)
     for blueprint in (blueprint for room in house.rooms for blueprint in room.blueprints(house)):
         if isinstance(blueprint, api.APIBlueprint):
@@ -82,6 +79,13 @@ class _App(OpenAPI):
         """Every view of ours is a plain function: no need to look at each one in each request."""
         return func
 
+    def register_api(self, api: api.APIBlueprint, **options: Any) -> None:
+        """Describe every operation of a path, though some need a token and some do not (two blueprints)."""
+        for path in self.paths.keys() & api.paths.keys():
+            more = {method: getattr(api.paths[path], method) for method in api.paths[path].model_fields_set}
+            api.paths[path] = self.paths[path].model_copy(update=more)
+        super().register_api(api, **options)
+
 
 class _FormSessions(SecureCookieSessionInterface):
     """Flask's signed cookie, which holds the protection of our forms; machines send none and cost nothing."""
@@ -90,6 +94,16 @@ class _FormSessions(SecureCookieSessionInterface):
         if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         return super().open_session(app, request)
+
+
+def _allow_files() -> None:
+    """A view whose form may carry a photo says how large it is at most: `most_body`. Raises PhotoTooLarge."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    most = getattr(view, "most_body", None)
+    if most is not None:
+        request.max_content_length = most
+        if (request.content_length or 0) > most:
+            raise PhotoTooLarge
 
 
 def choose_language() -> str:
@@ -108,17 +122,7 @@ def _protect(response: Response) -> Response:
     if response.mimetype == "text/html":
         headers["Content-Security-Policy"] = _POLICY
         headers["Referrer-Policy"] = "same-origin"
-        headers["Permissions-Policy"] = "geolocation=(), microphone=()"
+        headers["Permissions-Policy"] = "camera=(self), geolocation=(self), microphone=()"
     if current_app.config["SESSION_COOKIE_SECURE"]:
         headers["Strict-Transport-Security"] = "max-age=31536000"
     return response
-
-
-@cache
-def _fingerprint(filename: str) -> str:
-    return hashlib.sha256((Path(__file__).parent / "static" / filename).read_bytes()).hexdigest()[:12]
-
-
-def _hashed_static(filename: str) -> str:
-    """The address of a static file, different for each content, so that browsers keep it for a year."""
-    return url_for("static", filename=filename, v=_fingerprint(filename))

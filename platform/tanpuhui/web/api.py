@@ -172,6 +172,16 @@ READING = problem_responses(400, 401, 403, 404, 422, 429, 503)
 WRITING = problem_responses(400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)
 
 
+#: Where an operation credits or takes in something once: its key.
+KEY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "1 to 128 visible ASCII characters; the same key is never taken twice",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
+
+
 def api_blueprint(
     name: str, import_name: str, *, public: bool = False, proving_themselves: tuple[str, ...] = ()
 ) -> APIBlueprint:

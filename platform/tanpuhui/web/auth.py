@@ -9,13 +9,14 @@ from functools import wraps
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, g, redirect, request, url_for
+from flask import Flask, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from tanpuhui.errors import NotAuthenticated
 from tanpuhui.rooms import House
-from tanpuhui.sessions import Doorkeeper, Kind, Principal, end_session
+from tanpuhui.sessions import Doorkeeper, Kind, Principal, end_session, session_was_of
 from tanpuhui.staff import Role, grants_of, require
+from tanpuhui.web import resume
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -86,7 +87,7 @@ def resident_required(view: View) -> View:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if visitor() is None:
-            return redirect(url_for("pages.login", next=_here()))
+            return _log_in_first("resident", "pages.login")
         return view(*args, **kwargs)
 
     return guarded  # type: ignore[return-value]
@@ -100,7 +101,7 @@ def staff_required(*roles: Role) -> Callable[[View], View]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             found = colleague()
             if found is None:
-                return redirect(url_for("staff.login", next=_here()))
+                return _log_in_first("staff", "staff.login")
             with house().db.reading_session() as session:
                 require(session, found, roles or tuple(Role))
             return view(*args, **kwargs)
@@ -158,6 +159,29 @@ def safe_next(target: str | None, fallback: str) -> str:
 def address() -> str:
     """The caller's network address, for limits only."""
     return request.remote_addr or "unknown"
+
+
+def _log_in_first(kind: Kind, login: str) -> Any:
+    """Send on to `login`. What was typed is kept in a cookie until then; too long for one, it is shown to be copied."""
+    owner = _last_owner(kind) if request.method == "POST" else None
+    form = resume.typed() if owner else None
+    if owner is None or form is None:
+        return redirect(url_for(login, next=_here()))
+    if resume.keep(owner):
+        return redirect(url_for(login, next=url_for("views.what_was_typed")))
+    page = render_template("resume.html", form=form, login=url_for(login, next=_here()))
+    return page, NotAuthenticated.status
+
+
+def owner_of(principal: Principal) -> str:
+    """A person, as a form that is kept names its owner."""
+    return f"{principal.kind}:{principal.id}"
+
+
+def _last_owner(kind: Kind) -> str | None:
+    """Whose session this browser's cookie was, though it has ended; None if it cannot be told."""
+    was = session_was_of(house(), request.cookies.get(COOKIES[kind], ""))
+    return owner_of(was) if was and was.kind == kind else None
 
 
 def _here() -> str:

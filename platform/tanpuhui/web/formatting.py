@@ -4,7 +4,7 @@ Amounts are cut, not rounded up: a page never claims more than was recorded.
 """
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
@@ -15,8 +15,8 @@ from flask import Flask
 from flask_babel import get_locale, gettext, ngettext
 from markupsafe import Markup, escape
 
-from tanpuhui import clock
-from tanpuhui.i18n import N_
+from tanpuhui import clock, i18n, ids
+from tanpuhui.i18n import MASSES
 
 
 class Amount(NamedTuple):
@@ -42,24 +42,6 @@ class Named(Protocol):
         """The English name."""
 
 
-def NN_(text: str) -> str:  # noqa: N802 - the name the extraction looks for
-    """Mark a text whose translation changes with the number beside it, and return it unchanged."""
-    return text
-
-
-#: The units in which the catalogue counts.
-UNITS = {
-    "meal": NN_("餐"),
-    "order": NN_("单"),
-    "time": NN_("次"),
-    "kg": NN_("千克"),
-    "box": NN_("个"),
-    "km": NN_("公里"),
-    "step": NN_("步"),
-    "kWh": NN_("千瓦时"),
-    "tree-year": NN_("棵·年"),
-}
-
 POLLUTANT_NAMES = {
     "nox": Markup("NO<sub>x</sub>"),
     "pm25": Markup("PM<sub>2.5</sub>"),
@@ -68,9 +50,10 @@ POLLUTANT_NAMES = {
     "co": Markup("CO"),
 }
 
-_MASS_MG = ((10**9, N_("吨")), (10**6, N_("千克")), (10**3, N_("克")), (1, N_("毫克")))
-_MASS_UG = ((10**9, N_("千克")), (10**6, N_("克")), (10**3, N_("毫克")), (1, N_("微克")))
-_MASS_NG = ((10**9, N_("克")), (10**6, N_("毫克")), (10**3, N_("微克")), (1, N_("纳克")))
+_MASS_MG, _MASS_UG, _MASS_NG = (
+    tuple((10**places, MASSES[unit]) for places, unit in zip((9, 6, 3, 0), units, strict=True))
+    for units in (("t", "kg", "g", "mg"), ("kg", "g", "mg", "µg"), ("g", "mg", "µg", "ng"))
+)
 
 
 def language() -> str:
@@ -138,7 +121,7 @@ def signed(number: int) -> str:
 
 def unit_name(code: str, number: int = 1) -> str:
     """A unit of the catalogue in the page's language; a unit of a district's own stays as it is."""
-    return ngettext(UNITS[code], UNITS[code], number) if code in UNITS else code
+    return i18n.unit_name(code, language(), number)
 
 
 def plain_quantity(milli: int) -> str:
@@ -177,6 +160,47 @@ def time_of_day(value: datetime) -> str:
     return clock.local(value).strftime("%H:%M")
 
 
+def ago(value: datetime) -> str:
+    """How long ago a moment was: 刚刚, 5 分钟前, 2 小时前, 3 天前."""
+    minutes = (clock.now() - value) // timedelta(minutes=1)
+    if minutes < 1:
+        return str(gettext("刚刚"))
+    if minutes < 60:
+        return str(ngettext("%(num)s 分钟前", "%(num)s 分钟前", minutes))
+    if minutes < 24 * 60:
+        return str(ngettext("%(num)s 小时前", "%(num)s 小时前", minutes // 60))
+    return str(ngettext("%(num)s 天前", "%(num)s 天前", minutes // (24 * 60)))
+
+
+def kept(text: object) -> Markup:
+    """`text` on one line: an amount with its unit, a date; no line breaks within."""
+    return Markup('<span class="nowrap">{}</span>').format(str(text))
+
+
+def span(start: datetime, end: datetime) -> str:
+    """From when to when: within a day 2026年6月5日 09:00–17:00, else both moments in full."""
+    if clock.day_of(start) == clock.day_of(end):
+        return f"{moment(start)}–{time_of_day(end)}"
+    first, last = (Markup(" ").join(kept(part) for part in moment(at).rsplit(" ", 1)) for at in (start, end))
+    return Markup(gettext("%(start)s 至 %(end)s", start=first, end=last))  # noqa: S704 - a translation of dates
+
+
+def wait(seconds: int) -> str:
+    """How long to wait, as people say it, and never less: 45 -> 45 秒, 600 -> 10 分钟, 7000 -> 2 小时."""
+    if seconds < 100:
+        return str(ngettext("%(num)s 秒", "%(num)s 秒", seconds))
+    minutes = -(-seconds // 60)
+    if minutes < 100:
+        return str(ngettext("%(num)s 分钟", "%(num)s 分钟", minutes))
+    hours = -(-minutes // 60)
+    return str(ngettext("%(num)s 小时", "%(num)s 小时", hours))
+
+
+def said(*sentences: str) -> str:
+    """Sentences one after the other: Chinese ones need no space between them."""
+    return (" " if language() == "en" else "").join(sentences)
+
+
 def share(part: int, total: int) -> int:
     """How long a bar is, of 1000; something that is there is never invisible."""
     return 0 if total <= 0 or part <= 0 else max(4, min(1000, part * 1000 // total))
@@ -184,7 +208,12 @@ def share(part: int, total: int) -> int:
 
 def data_text(text: str) -> str:
     """A text of the reference data, which is English in the files, in the page's language if it is known there."""
-    return gettext(text) if text else ""
+    return set_right(gettext(text)) if text else ""
+
+
+def set_right(text: str) -> str:
+    """CO2, CO2e and SO2 in a text of the data, with the 2 where it belongs."""
+    return re.sub(r"(?<![\w/.=-])([CS]O)2(?=e?\b)", r"\1₂", text)
 
 
 def prose(text: str, level: int = 2) -> Markup:
@@ -230,7 +259,11 @@ _FILTERS: tuple[Any, ...] = (
     short_day,
     moment,
     time_of_day,
+    ago,
+    span,
+    kept,
     data_text,
+    set_right,
     prose,
 )
 
@@ -241,4 +274,5 @@ def teach(app: Flask) -> None:
         app.add_template_filter(function)
     app.add_template_global(share)
     app.add_template_global(language, "page_language")
+    app.add_template_global(ids.new_id, "new_id")
     app.add_template_global(POLLUTANT_NAMES, "pollutant_names")  # type: ignore[arg-type]

@@ -1,13 +1,35 @@
-"""What is wrong with a form, said where it is wrong."""
+"""Forms: what is wrong is said where it is wrong, and what is sent twice is made once."""
 
 from typing import Any
+from uuid import UUID
 
+from flask import request
+
+from tanpuhui import ids
 from tanpuhui.errors import TanpuhuiError
+from tanpuhui.sessions import Principal
+from tanpuhui.web.formatting import said
 from tanpuhui.web.problems import document
 
 
 def form_errors(error: TanpuhuiError, field: str = "") -> dict[str, str]:
-    """`error` by field, in the language of the page; what belongs to none under `field` ("": above)."""
+    """`error` by field, in the language of the page; what belongs to none under `field` ("": above).
+
+    The latter with what one can do about it.
+    """
     problem: dict[str, Any] = document(error)
     listed = [(entry.get("field") or field, entry["reason"]) for entry in problem.get("errors") or ()]
-    return dict(listed) or {field: problem["title"]}
+    return dict(listed) or {field: said(problem["title"], problem["next_step"])}
+
+
+def chosen_id(by: Principal) -> UUID | None:
+    """The id of what this form makes, the same for every tap on its button; None if the form carries none (`ui.once`).
+
+    Somebody else, or other words in the same form, make something else.
+    """
+    try:
+        form = UUID(request.form.get("once", ""))
+    except ValueError:
+        return None
+    typed = sorted((name, text) for name, text in request.form.items(multi=True) if name != "csrf_token")
+    return ids.id_of(form, by.kind, by.id, request.path, typed)

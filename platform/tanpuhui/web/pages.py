@@ -1,4 +1,4 @@
-"""The residents' pages of the floor: home, log-in, joining, profile, leaving, privacy."""
+"""The residents' pages of the floor: home, log-in, joining, profile, leaving."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -13,26 +13,25 @@ from flask import (
     session as form_session,
     url_for,
 )
-from sqlmodel import col, select
+from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
-from tanpuhui import clock, divisions, login as logins, people, sessions
+from tanpuhui import divisions, people, sessions
 from tanpuhui.divisions import Division
-from tanpuhui.errors import InvalidField, InvalidInput, NotFound, TanpuhuiError
-from tanpuhui.people import CONSENT_VERSION, Consent, Resident, consent_text
-from tanpuhui.web import auth
+from tanpuhui.errors import AddressTooLong, InvalidField, InvalidInput, NotAllowed, NotFound, TanpuhuiError
+from tanpuhui.identities import linked
+from tanpuhui.people import CONSENT_VERSION, PHONE, PRESENT, ClassAccount, Document, Resident, consent_text
+from tanpuhui.web import auth, entering
 from tanpuhui.web.auth import house, resident, resident_required, safe_next
 from tanpuhui.web.formatting import language
 from tanpuhui.web.forms import form_errors
+from tanpuhui.web.offline import resident_mark
 
 blueprint = Blueprint("pages", __name__)
 
 Answer = str | AnyResponse | tuple[str, int]
 
 _YEAR = 365 * 24 * 3600
-
-#: How long after the one-time code a newcomer may take to read the consent and join.
-_PROOF_GOOD_FOR = 30 * 60
 
 
 def here() -> str:
@@ -50,6 +49,16 @@ def here() -> str:
 @blueprint.app_context_processor
 def _for_every_page() -> dict[str, Any]:
     return {"here": here}
+
+
+#: No link to a page is as long (characters); gunicorn cuts a request line at about the same.
+_LONGEST = 4000
+
+
+@blueprint.before_app_request
+def _no_endless_address() -> None:
+    if len(request.full_path) > _LONGEST and not request.path.startswith("/api/"):
+        raise AddressTooLong
 
 
 @blueprint.before_app_request
@@ -83,109 +92,102 @@ def change_language(wanted: str) -> Answer:
     return answer
 
 
-@blueprint.get("/privacy")
-def privacy() -> Answer:
-    """The text that consent is bound to, by version."""
-    version = request.args.get("version", CONSENT_VERSION)
-    return render_template("privacy.html", text=consent_text(language(), version))
-
-
 # --- log-in and joining ------------------------------------------------------------------------------------
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> Answer:
-    """Ask for the phone number and send a code."""
+    """Ask for the phone number and send a code; or go to another provider."""
     if request.method == "GET":
         form_session["next"] = safe_next(request.args.get("next"), form_session.get("next", ""))
-        return render_template("login.html", form={}, coming=form_session["next"].startswith("/s/"))
-    phone = request.form.get("phone", "")
+        return _login_page()
+    given = {"phone": request.form.get("phone", ""), "address": auth.address()}
     try:
-        logins.request_code(house(), phone=phone, address=auth.address())
+        entering.begin(PHONE, given)
     except TanpuhuiError as error:
-        page = render_template(
-            "login.html",
-            form=request.form,
-            errors=form_errors(error, "phone"),
-            coming=form_session.get("next", "").startswith("/s/"),
-        )
-        return page, error.status
-    form_session["phone"] = people.normalise_phone(phone)
-    form_session.pop("proven", None)
+        return _login_page(form_errors(error, "phone")), error.status
     return redirect(url_for("pages.login_code"), 303)
+
+
+def _login_page(errors: dict[str, str] | None = None) -> str:
+    return render_template(
+        "login.html",
+        form=request.form,
+        errors=errors,
+        coming=form_session.get("next", "").startswith("/s/"),
+        elsewhere=entering.elsewhere(),
+    )
 
 
 @blueprint.route("/login/code", methods=["GET", "POST"])
 def login_code() -> Answer:
     """Take the code; a known resident is logged in, a new one joins."""
-    phone = form_session.get("phone")
-    if not phone:
+    pending = entering.pending(PHONE)
+    if pending is None:
         return redirect(url_for("pages.login"))
+    tail = pending["phone"][-4:]
     if request.method == "GET":
-        return render_template("login_code.html", tail=phone[-4:])
+        return render_template("login_code.html", tail=tail)
     try:
-        logins.check_code(house(), phone=phone, code=request.form.get("code", ""))
+        way = house().providers[PHONE].end(pending, request.form)
     except TanpuhuiError as error:
-        page = render_template("login_code.html", tail=phone[-4:], errors=form_errors(error, "code"))
+        page = render_template("login_code.html", tail=tail, errors=form_errors(error, "code"))
         return page, error.status
-    with house().db.reading_session() as session:
-        known = people.find_by_phone(session, house().settings, phone)
-    if known is None:
-        form_session["proven"] = [phone, clock.now().timestamp()]
-        return redirect(url_for("pages.join"), 303)
-    return _enter(known)
+    return entering.come_in(way)
 
 
 @blueprint.route("/join", methods=["GET", "POST"])
 def join() -> Answer:
-    """Ask for the community and the consent, and nothing more."""
-    phone = _proven_phone()
-    if phone is None:
+    """Ask for the community, the age and the consent, and nothing more.
+
+    For a child under 14 (``?child=1``) a guardian joins, with the guardian's own number and consent.
+    """
+    way = entering.proven()
+    if way is None:
         return redirect(url_for("pages.login"))
     errors: dict[str, str] = {}
+    child, street = "child" in request.args, request.args.get("street", "")
     if request.method == "POST":
+        if request.form.get("age") == "under-14" and not child:
+            return redirect(url_for("pages.join", child=1, street=street), 303)
         try:
-            joined = people.join(
+            joined = people.take_in(
                 house(),
-                phone=phone,
+                way,
                 division_code=request.form.get("division_code", ""),
                 consent_version=request.form.get("consent_version", ""),
+                of_age=request.form.get("age") == "14",
+                guardian_version=request.form.get("guardian_version", "") if child else None,
             )
-            return _enter(joined)
+            return entering.enter(joined)
         except InvalidField as error:
             errors = form_errors(error)
-    street = request.args.get("street", "")
     with house().db.reading_session() as session:
-        streets = _options(divisions.children(session, house().settings.district_code))
-        communities = (
-            _options(divisions.children(session, street)) if len(street) == 9 and street.isdigit() else []
-        )
+        places = _places(session, street)
     page = render_template(
         "join.html",
         form=request.form,
         errors=errors,
-        street=street if communities else "",
-        streets=streets,
-        communities=communities,
+        **places,
         text=consent_text(language()),
         version=CONSENT_VERSION,
+        child=child,
+        guardian_text=consent_text(language(), PRESENT[Document.GUARDIAN], Document.GUARDIAN),
+        guardian_version=PRESENT[Document.GUARDIAN],
+        elsewhere="" if way.provider == PHONE else entering.name_of(way.provider),
     )
     return page, 422 if errors else 200
 
 
-def _proven_phone() -> str | None:
-    """The number that this browser proved a short while ago, by a one-time code."""
-    phone, proven_at = form_session.get("proven") or (None, 0)
-    return phone if clock.now().timestamp() - proven_at < _PROOF_GOOD_FOR else None
-
-
-def _enter(person: Resident) -> AnyResponse:
-    """Log a resident in with this browser and go on to where they were going."""
-    target = safe_next(form_session.get("next"), url_for("pages.home"))
-    for key in ("phone", "proven", "next"):
-        form_session.pop(key, None)
-    token = sessions.new_session(house(), kind="resident", subject_id=person.id)
-    return auth.log_in_browser(redirect(target, 303), token, "resident")
+def _places(session: Session, street: str) -> dict[str, Any]:
+    """What there is to choose from: the 街镇, and the communities of `street`, if it is one."""
+    streets = divisions.children(session, house().settings.district_code)
+    known = street in {one.code for one in streets}
+    return {
+        "street": street if known else "",
+        "streets": _options(streets),
+        "communities": _options(divisions.children(session, street)) if known else [],
+    }
 
 
 def _options(found: list[Division]) -> list[tuple[str, str]]:
@@ -204,21 +206,49 @@ def log_out() -> Answer:
 @blueprint.get("/me")
 @resident_required
 def profile() -> Answer:
-    """What is held, and where one is logged in."""
+    """What belongs to the resident, and where one is logged in."""
     who = resident()
     with house().db.reading_session() as session:
         person = session.get_one(Resident, who.id)
         community = session.get_one(Division, person.division_code)
-        consents = session.exec(
-            select(Consent).where(Consent.resident_id == who.id).order_by(col(Consent.given_at).desc())
-        ).all()
         return render_template(
             "profile.html",
             community=community,
             street=session.get_one(Division, divisions.street_of(community.code)),
-            consents=consents,
+            person=person,
+            school_class=session.get(ClassAccount, who.id),
             sessions=sessions.list_open(house(), who),
+            elsewhere=entering.elsewhere(),
+            linked=linked(session, who.id),
         )
+
+
+@blueprint.route("/me/community", methods=["GET", "POST"])
+@resident_required
+def community() -> Answer:
+    """Choose another community, from now on."""
+    errors: dict[str, str] = {}
+    chosen = request.form.get("division_code", "")
+    if request.method == "POST":
+        try:
+            people.move(house(), resident().id, chosen)
+            return redirect(url_for("pages.profile"), 303)
+        except InvalidField as error:
+            errors = form_errors(error)
+    with house().db.reading_session() as session:
+        if session.get(ClassAccount, resident().id):
+            raise NotAllowed
+        present = session.get_one(Resident, resident().id).division_code
+        street = request.args.get("street", divisions.street_of(present))
+        page = render_template(
+            "community.html",
+            errors=errors,
+            present=session.get_one(Division, present),
+            present_street=session.get_one(Division, divisions.street_of(present)),
+            chosen=chosen or present,
+            **_places(session, street),
+        )
+    return page, 422 if errors else 200
 
 
 @blueprint.route("/me/leave", methods=["GET", "POST"])
@@ -229,15 +259,16 @@ def leave() -> Answer:
         return render_template("leave.html")
     people.leave(house(), resident().id)
     form_session.clear()
+    form_session["gone"] = resident_mark()
     return auth.log_out_browser(redirect(url_for("pages.left"), 303), "resident")
 
 
 @blueprint.get("/left")
 def left() -> Answer:
-    """The account is closed."""
+    """The account is closed. Told once, by the leaving itself, whose scans the phone is to forget."""
     if auth.visitor():
         return redirect(url_for("pages.home"))
-    return render_template("left.html")
+    return render_template("left.html", gone=form_session.pop("gone", ""))
 
 
 @blueprint.post("/me/sessions/end")

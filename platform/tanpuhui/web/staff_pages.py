@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from tanpuhui import sessions, staff as staff_service
+from tanpuhui.bureau import feedback_desk
 from tanpuhui.divisions import Division, DivisionLevel
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
 from tanpuhui.staff import ROLE_NAMES, Organisation, Role, RoleGrant, Staff
@@ -26,11 +27,28 @@ def places() -> list[tuple[str, str, str, str]]:
     """The menu of staff: (key, address, icon, text) of what their roles open."""
     roles = auth.roles_here()
     managers = {Role.ORGANISER, Role.OFFICER, Role.ADMIN}
+    letters = feedback_desk.menu_text() if roles & {Role.OFFICER, Role.ADMIN} else ""
     menu = [
         (managers, "sites", "console.sites", "place", gettext("点位")),
+        (managers, "signals", "signals.listed", "alert", gettext("异常提示")),
         (managers, "campaigns", "console.campaigns", "flag", gettext("活动")),
+        (managers | {Role.HELPER}, "helping", "helping.desks", "scan", gettext("登记台")),
+        (managers | {Role.HELPER}, "cards", "cards.listed", "person", gettext("会员卡")),
         ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "bureau", "bureau.overview", "chart", gettext("统计")),
+        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "synergy", "synergy.indicators", "leaf", gettext("协同")),
+        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "factors", "factor_desk.factors", "sum", gettext("因子")),
+        (
+            {Role.OFFICER, Role.ADMIN, Role.AUDITOR},
+            "declarations",
+            "declarations.listed",
+            "share",
+            gettext("申报"),
+        ),
+        (managers, "reviews", "reviews.queue", "check", gettext("审核")),
+        ({Role.OFFICER, Role.ADMIN}, "self_reports", "self_reports.desk", "list", gettext("自报")),
+        ({Role.OFFICER, Role.ADMIN}, "feedback", "feedback_desk.queue", "speech", letters),
         ({Role.OFFICER, Role.ADMIN}, "parked", "bureau.parked", "queue", gettext("待处理")),
+        ({Role.ORGANISER, Role.ADMIN}, "classes", "classes.listed", "people", gettext("班级")),
         ({Role.ADMIN}, "staff", "staff.members", "people", gettext("人员")),
     ]
     return [

@@ -1,0 +1,215 @@
+"""What this room holds of a resident."""
+
+import base64
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from activities import photos, place_hints
+from activities.attempts import KEPT
+from activities.devices import KEPT as DEVICES_KEPT
+from tanpuhui.config import Settings
+from tanpuhui.holdings import Holding, discard, older, own, table
+from tanpuhui.i18n import N_
+
+_WITHOUT_NAME = N_("长期保存，合计才对得上；注销后只挂在一个找不到您的编号下。")
+
+
+def _actions(resident_id: UUID) -> sa.Select[Any]:
+    action, void, review, photo = map(table, ("action", "action_void", "action_review", "action_photo"))
+    shown = [column for column in action.c if column.name != "resident_id"]
+    return (
+        sa.select(
+            *shown,
+            void.c.voided_at,
+            void.c.reason.label("voided_because"),
+            sa.func.coalesce(void.c.replaced_by, review.c.replaced_by).label("replaced_by"),
+            review.c.state.label("review"),
+            review.c.due_on.label("review_due_on"),
+            review.c.decided_at.label("reviewed_at"),
+            review.c.reason.label("review_reason"),
+            photo.c.received_at.label("photo_received_at"),
+            photo.c.deleted_at.label("photo_deleted_at"),
+        )
+        .select_from(
+            action.outerjoin(void, void.c.action_id == action.c.id)
+            .outerjoin(review, review.c.action_id == action.c.id)
+            .outerjoin(photo, photo.c.action_id == action.c.id)
+        )
+        .where(action.c.resident_id == resident_id)
+        .order_by(action.c.occurred_at, action.c.id)
+    )
+
+
+def _of_actions(name: str) -> Callable[[UUID], sa.Select[Any]]:
+    """The rows of table `name` that stand beside a resident's actions."""
+
+    def query(resident_id: UUID) -> sa.Select[Any]:
+        action, beside = table("action"), table(name)
+        return (
+            sa.select(*beside.c)
+            .select_from(beside.join(action, action.c.id == beside.c.action_id))
+            .where(action.c.resident_id == resident_id)
+            .order_by(*beside.primary_key)
+        )
+
+    return query
+
+
+def _checks(resident_id: UUID) -> sa.Select[Any]:
+    check, planting = table("tree_check"), table("planting")
+    return (
+        sa.select(*check.c)
+        .select_from(check.join(planting, planting.c.id == check.c.planting_id))
+        .where(planting.c.resident_id == resident_id)
+        .order_by(*check.primary_key)
+    )
+
+
+def _photos(resident_id: UUID) -> sa.Select[Any]:
+    action, photo = table("action"), table("action_photo")
+    return (
+        sa.select(photo.c.action_id, photo.c.received_at, photo.c.jpeg)
+        .select_from(photo.join(action, action.c.id == photo.c.action_id))
+        .where(action.c.resident_id == resident_id, photo.c.jpeg.is_not(None))
+        .order_by(*photo.primary_key)
+    )
+
+
+def _as_text(_settings: Settings, row: dict[str, Any]) -> dict[str, Any]:
+    """A photo as base64, which any computer turns into the picture again."""
+    return row | {"jpeg": base64.b64encode(row["jpeg"]).decode()}
+
+
+def _spot_checks(resident_id: UUID) -> sa.Select[Any]:
+    action, item, check = table("action"), table("spot_check_item"), table("spot_check")
+    shown = [column for column in item.c if column.name not in {"ordinal", "judged_by"}]
+    return (
+        sa.select(*shown, check.c.month)
+        .select_from(
+            item.join(action, action.c.id == item.c.action_id).join(check, check.c.id == item.c.spot_check_id)
+        )
+        .where(action.c.resident_id == resident_id)
+        .order_by(*item.primary_key)
+    )
+
+
+HOLDINGS = (
+    Holding(
+        key="photos",
+        what=N_("您自愿附上的照片"),
+        why=N_("让审核的人看一看，好按照片佐证给分。照片从不要求。"),
+        tables=("action_photo",),
+        query=_photos,
+        lasts=N_("审核后一小时内删除，最长保存 %(days)s 天，注销时立即删除；只留下“有过照片”这一句。"),
+        kept=photos.LONGEST,
+        purge=photos.delete_before,
+        forget=photos.forget,
+        reveal=_as_text,
+    ),
+    Holding(
+        key="actions",
+        what=N_("您记录的绿色行为，审核的结果，和被撤销的原因"),
+        why=N_("算出估算减排量，让每一克都查得到是怎么来的。"),
+        tables=("action", "action_void", "action_review"),
+        query=_actions,
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="declared",
+        what=N_("哪些记录已向市级申报"),
+        why=N_("同一笔减排量不会被用两次。"),
+        tables=("declared_action",),
+        query=_of_actions("declared_action"),
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="spot_checks",
+        what=N_("哪些记录被抽查过，看到了什么"),
+        why=N_("每月随机抽查几条，知道记录有多可靠。查看的人看不到是谁的记录。"),
+        tables=("spot_check_item",),
+        query=_spot_checks,
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="plantings",
+        what=N_("您种的树"),
+        why=N_("发植树证书，并请您每年看一看还活着多少。"),
+        tables=("planting",),
+        query=own("planting"),
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="tree_checks",
+        what=N_("每年的成活检查"),
+        why=N_("只给还活着的树计算减排量。"),
+        tables=("tree_check",),
+        query=_checks,
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="site_reports",
+        what=N_("您报告的点位状况（可以使用、满了、没开）"),
+        why=N_("告诉别人现在能不能去。别人看不到是谁报告的。"),
+        tables=("site_report",),
+        query=own("site_report", hidden={"id", "staff_id", "ordinal"}),
+        lasts=N_("报告后 %(days)s 天删除，注销时立即删除。"),
+        kept=timedelta(days=30),
+        purge=older("site_report", "reported_at"),
+        forget=discard("site_report"),
+    ),
+    Holding(
+        key="code_uses",
+        what=N_("您用过的一次性码"),
+        why=N_("每张只能用一次。"),
+        tables=("code_use",),
+        query=_of_actions("code_use"),
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="attempts",
+        what=N_("没有记上的扫码和原因"),
+        why=N_("让您查到为什么没记上，并可以申诉。"),
+        tables=("scan_attempt",),
+        query=own("scan_attempt", hidden={"id"}),
+        lasts=N_("最后一次尝试后 %(days)s 天删除，注销时立即删除。"),
+        kept=KEPT,
+        purge=older("scan_attempt", "last_at"),
+        forget=discard("scan_attempt"),
+    ),
+    Holding(
+        key="place_hints",
+        what=N_("确认记录时离点位是远是近（不含位置）"),
+        why=N_("您同意了远近提示：离得较远的记录，请人看一看。"),
+        tables=("place_hint",),
+        query=_of_actions("place_hint"),
+        lasts=N_("记下后 %(days)s 天删除，关闭远近提示或注销时立即删除。"),
+        kept=timedelta(days=90),
+        purge=place_hints.purge,
+        forget=place_hints.forget,
+        by_consent="place_hints",
+    ),
+    Holding(
+        key="devices",
+        what=N_("您哪天用哪部手机的浏览器确认过扫码（浏览器的随机编号，每天换一个加密标记）"),
+        why=N_("看出一部手机一天用了很多账号。一家人合用手机没有关系。不读取手机的任何信息。"),
+        tables=("device_use",),
+        query=own("device_use", hidden={"mark"}),
+        lasts=N_("使用后 %(days)s 天删除，注销时立即删除。"),
+        kept=DEVICES_KEPT,
+        purge=older("device_use", "seen_at"),
+        forget=discard("device_use"),
+    ),
+    Holding(
+        key="member_cards",
+        what=N_("您的会员码"),
+        why=N_("没有手机、或手机不方便时，请工作人员扫码替您记录。"),
+        tables=("member_card",),
+        query=own("member_card", hidden={"issued_by"}),
+        lasts=N_("参加期间保存，注销时立即删除。"),
+        forget=discard("member_card"),
+    ),
+)

@@ -1,0 +1,200 @@
+"""Occasions: the campaigns as everybody sees them, open, coming and over, with what they add up to.
+
+What a campaign adds up to is read from the figures. Of fewer than `FEWEST_TOLD` participants nothing is told: of so few
+somebody could be found out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import col
+
+from activities.campaigns import Campaign, CampaignSite
+from activities.places import Place, these
+from tanpuhui import clock
+from tanpuhui.divisions import Division
+from tanpuhui.errors import NotFound
+from tanpuhui.figures import DailyFigure, DailyParticipant
+
+FEWEST_TOLD = 5
+
+#: So many of those that are over are listed.
+PAST = 20
+
+#: A campaign that starts within this is worth telling on the first page.
+SOON = timedelta(days=14)
+
+
+class OccasionState(StrEnum):
+    """Where a campaign stands; it follows from time, unless it was cancelled."""
+
+    OPEN = "open"
+    COMING = "coming"
+    OVER = "over"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """A campaign, `where` it is for, and how many sites take part."""
+
+    id: UUID
+    title: str
+    division_code: str
+    where: str
+    starts_at: datetime
+    ends_at: datetime
+    cancelled_at: datetime | None
+    sites: int
+
+    @property
+    def begins_on(self) -> date:
+        """The day on which it begins, in Asia/Shanghai."""
+        return clock.day_of(self.starts_at)
+
+    def state(self, now: datetime) -> OccasionState:
+        """Where it stands at `now`."""
+        if self.cancelled_at:
+            return OccasionState.CANCELLED
+        if now < self.starts_at:
+            return OccasionState.COMING
+        return OccasionState.OPEN if now < self.ends_at else OccasionState.OVER
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a campaign adds up to, in milligrams of CO2e (low value); what the city credits stands apart."""
+
+    participants: int
+    actions: int
+    co2e_mg: int
+    city_actions: int
+    city_co2e_mg: int
+
+
+@dataclass(frozen=True, slots=True)
+class Occasions:
+    """The campaigns of the district by where they stand."""
+
+    open: Sequence[Occasion]
+    coming: Sequence[Occasion]
+    over: Sequence[Occasion]
+
+
+def occasions(connection: Connection, now: datetime) -> Occasions:
+    """Every campaign that is open (the first to end first) or coming, and the latest that are over or cancelled."""
+    standing = col(Campaign.cancelled_at).is_(None)
+    started, ended = col(Campaign.starts_at) <= now, col(Campaign.ends_at) <= now
+    return Occasions(
+        open=_read(connection, _SELECT.where(standing, started, ~ended).order_by(col(Campaign.ends_at), _ID)),
+        coming=_read(connection, _SELECT.where(standing, ~started).order_by(col(Campaign.starts_at), _ID)),
+        over=_read(
+            connection,
+            _SELECT.where(sa.or_(~standing, ended)).order_by(col(Campaign.ends_at).desc(), _ID).limit(PAST),
+        ),
+    )
+
+
+def for_home(connection: Connection, home: str, now: datetime, most: int) -> list[Occasion]:
+    """Open campaigns, then those that start soon, for division `home` or one that it lies in."""
+    upward = {home[:6], home[:9], home}
+    query = _SELECT.where(
+        col(Campaign.cancelled_at).is_(None),
+        col(Campaign.division_code).in_(upward),
+        col(Campaign.ends_at) > now,
+        col(Campaign.starts_at) <= now + SOON,
+    )
+    opened = sa.case((col(Campaign.starts_at) <= now, 0), else_=1)
+    return _read(connection, query.order_by(opened, col(Campaign.starts_at), _ID).limit(most))
+
+
+def at_site(connection: Connection, site_id: UUID, now: datetime) -> list[Occasion]:
+    """The campaigns, open or coming, in which a site takes part."""
+    taking_part = sa.select(col(CampaignSite.campaign_id)).where(col(CampaignSite.site_id) == site_id)
+    query = _SELECT.where(
+        col(Campaign.cancelled_at).is_(None), col(Campaign.ends_at) > now, col(Campaign.id).in_(taking_part)
+    )
+    return _read(connection, query.order_by(col(Campaign.starts_at), _ID))
+
+
+def one(connection: Connection, campaign_id: UUID) -> Occasion:
+    """A campaign. Raises NotFound."""
+    found = _read(connection, _SELECT.where(_ID.in_([campaign_id])))
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def sites_of(connection: Connection, campaign_id: UUID, now: datetime) -> list[Place]:
+    """The sites of a campaign with how they stand."""
+    ids = sa.select(col(CampaignSite.site_id)).where(col(CampaignSite.campaign_id) == campaign_id)
+    return these(connection, ids, now)
+
+
+def totals(connection: Connection, occasion: Occasion) -> Totals | None:
+    """What was recorded in a campaign so far, as far as the figures have come; None of too few to be told."""
+    people = (
+        connection.scalar(
+            sa.select(sa.func.count(col(DailyParticipant.resident_id).distinct())).where(
+                *_of(DailyParticipant, [occasion.id]), col(DailyParticipant.actions) > 0
+            )
+        )
+        or 0
+    )
+    if 0 < people < FEWEST_TOLD:
+        return None
+    days = clock.day_of(occasion.starts_at), clock.day_of(occasion.ends_at)
+    rows = connection.execute(
+        sa.select(
+            col(DailyFigure.city_credited),
+            sa.func.sum(DailyFigure.actions).label("actions"),
+            sa.func.sum(DailyFigure.co2e_mg).label("co2e_mg"),
+        )
+        .where(col(DailyFigure.day).between(*days), *_of(DailyFigure, [occasion.id]))
+        .group_by(col(DailyFigure.city_credited))
+    ).mappings()
+    parts = {bool(row["city_credited"]): row for row in rows}
+    own, city = ({"actions": 0, "co2e_mg": 0, **parts.get(credited, {})} for credited in (False, True))
+    return Totals(
+        participants=people,
+        actions=int(own["actions"]) + int(city["actions"]),
+        co2e_mg=int(own["co2e_mg"]),
+        city_actions=int(city["actions"]),
+        city_co2e_mg=int(city["co2e_mg"]),
+    )
+
+
+def own_part(connection: Connection, resident_id: UUID, campaign_ids: Iterable[UUID]) -> Mapping[UUID, int]:
+    """How many standing records a resident has in each of these campaigns; no key for none."""
+    rows = connection.execute(
+        sa.select(col(DailyParticipant.campaign), sa.func.sum(DailyParticipant.actions))
+        .where(*_of(DailyParticipant, campaign_ids), col(DailyParticipant.resident_id) == resident_id)
+        .group_by(col(DailyParticipant.campaign))
+    )
+    return {UUID(campaign): int(actions) for campaign, actions in rows if actions}
+
+
+def _of(figures: Any, campaign_ids: Iterable[UUID]) -> tuple[sa.ColumnElement[bool], ...]:
+    """The rows of these campaigns; that none is empty lets the database use its index of campaigns."""
+    return col(figures.campaign).in_([str(found) for found in campaign_ids]), col(figures.campaign) != ""
+
+
+_ID = col(Campaign.id)
+_SELECT: sa.Select[Any] = sa.select(
+    *(
+        col(getattr(Campaign, name))
+        for name in ("id", "title", "division_code", "starts_at", "ends_at", "cancelled_at")
+    ),
+    col(Division.name).label("where"),
+    sa.select(sa.func.count()).where(col(CampaignSite.campaign_id) == _ID).scalar_subquery().label("sites"),
+).join_from(Campaign, Division, col(Division.code) == col(Campaign.division_code))
+
+
+def _read(connection: Connection, query: sa.Select[Any]) -> list[Occasion]:
+    return [Occasion(**row) for row in connection.execute(query).mappings()]
