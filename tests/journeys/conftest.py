@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.databases import free_port
 
@@ -28,6 +28,8 @@ CHROMIUM_SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 60_000  # milliseconds: what is waited for comes at once, but not on a machine that is busy with every other test
+expect.set_options(timeout=PATIENCE)
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
 
@@ -45,7 +47,7 @@ class Served:
     log: Path
     process: subprocess.Popen[bytes]
 
-    def printed(self, pattern: str, within: float = 10) -> str:
+    def printed(self, pattern: str, within: float = 60) -> str:
         """The last text printed that matches `pattern` (its first group), waiting for it if need be."""
         until = time.monotonic() + within
         while time.monotonic() < until:
@@ -81,7 +83,7 @@ def serving(folder: Path, port: int | None = None, **settings: str) -> Iterator[
         )
     server = Served(f"http://127.0.0.1:{port}", log, process)
     try:
-        server.printed("Ctrl-C stops it", within=60)
+        server.printed("Ctrl-C stops it", within=120)
         urllib.request.urlopen(f"{server.base}/readyz", timeout=10).close()
         yield server
     finally:
@@ -115,7 +117,7 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
 
     def open_page(size: dict[str, int], **more: object) -> Page:
         context = browser.new_context(viewport=size, locale="zh-CN", timezone_id="Asia/Shanghai", **more)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

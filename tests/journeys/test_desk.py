@@ -28,7 +28,7 @@ from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
 from tests.databases import free_port
 from tests.journeys.camera import poster_seen, seeing
-from tests.journeys.conftest import DESK, PHONE, NewPage, picture, serving
+from tests.journeys.conftest import DESK, PATIENCE, PHONE, NewPage, picture, serving
 from tests.journeys.test_everywhere import SENT_WITHIN, ready, wait_until
 from tests.world import COMMUNITY, World
 
@@ -121,7 +121,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def phone(browser: Browser, place: Place) -> Iterator[BrowserContext]:
     """The helper's phone; here errors of a network that is not there are no failures."""
     context = browser.new_context(viewport=PHONE, locale="zh-CN", timezone_id="Asia/Shanghai")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     place.enter(context, place.helper)
     yield context
     context.close()
@@ -129,8 +129,10 @@ def phone(browser: Browser, place: Place) -> Iterator[BrowserContext]:
 
 def fill(page: Page, code: str, quantity: str, kind: str = "玻璃回收") -> None:
     """Everything that a helper fills in for a member."""
+    onward = page.get_by_role("button", name="下一步")
+    onward.wait_for()  # until the script has run: it goes on by itself from what was filled in before
     page.fill("[name=member]", code)
-    page.get_by_role("button", name="下一步").click()
+    onward.click()
     page.locator(".choice", has_text=kind).click()
     page.locator(".ask input:visible").fill(quantity)
 

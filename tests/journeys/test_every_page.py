@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tanpuhui.web import create_app
 from tanpuhui.web.views import VIEW_COOKIE
-from tests.journeys.conftest import DESK, PHONE
+from tests.journeys.conftest import DESK, PATIENCE, PHONE
 from tests.journeys.district import District, PageHere, Who, demo_district
 from tests.journeys.words import names_of, slips
 
@@ -59,7 +59,7 @@ def look_at(
         reduced_motion="reduce",
         bypass_csp=True,  # for axe, which is put into the page
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     context.add_cookies([*district.cookies(who), {"name": VIEW_COOKIE, "value": view, "url": district.base}])  # type: ignore[list-item]
     return context
 

@@ -147,7 +147,7 @@ def on_the_phone(page: Page) -> list[dict[str, Any]]:
     return entries
 
 
-def wait_until(true: Callable[[], bool], within: float = 10) -> None:
+def wait_until(true: Callable[[], bool], within: float = 60) -> None:
     """Wait for something that no page shows."""
     until = time.monotonic() + within
     while not true():
