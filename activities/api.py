@@ -9,8 +9,9 @@ from flask import Response, g, request
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
-from activities import campaigns, codes, review, sites
+from activities import campaign_desk, codes, review, sites
 from activities.bands import read_json
+from activities.campaign_rules import Rules
 from activities.scans import Desk, read_request
 from tanpuhui.errors import NotAllowed, QuantityNotANumber, TanpuhuiError
 from tanpuhui.idempotency import Answer
@@ -24,7 +25,6 @@ from tanpuhui.web.api import (
     Strict,
     api_blueprint,
     invalid,
-    iso,
     json_answer,
 )
 from tanpuhui.web.auth import bearer, machine
@@ -163,13 +163,12 @@ class SiteBody(Strict):
 
 
 class CampaignBody(Strict):
-    """A new campaign."""
+    """A new campaign, for a division or run by an organisation."""
 
     title: str = Field(min_length=2, max_length=60)
-    division_code: str = Field(max_length=12)
-    starts_at: IsoDatetime
-    ends_at: IsoDatetime
-    site_ids: list[Annotated[UUID, Field(strict=False)]] = Field(min_length=1, max_length=500)
+    division_code: str = Field("", max_length=12)
+    organisation_id: Annotated[UUID, Field(strict=False)] | None = None
+    rules: Rules
 
 
 class CodeIn(Strict):
@@ -207,8 +206,8 @@ class CampaignOut(BaseModel):
     id: UUID
     title: str
     division_code: str
-    starts_at: str
-    ends_at: str
+    version: int
+    state: str
 
 
 class SitePath(BaseModel):
@@ -309,16 +308,19 @@ def blueprint(house: House) -> APIBlueprint:
         review.void_action(house, machine(), path.action_id, body.reason)
         return json_answer({"id": str(path.action_id), "voided": True})
 
-    @api.post("/campaigns", summary="Launch a campaign", responses={"201": CampaignOut, **WRITING})
+    @api.post(
+        "/campaigns", summary="Submit a campaign for approval", responses={"201": CampaignOut, **WRITING}
+    )
     def post_campaign(body: CampaignBody) -> Response:
-        campaign = campaigns.create_campaign(house, machine(), _read(campaigns.CampaignIn, body))
+        campaign = campaign_desk.draft(house, machine(), _read(campaign_desk.CampaignIn, body))
+        version = campaign_desk.submit(house, machine(), campaign.id)
         return json_answer(
             {
                 "id": str(campaign.id),
                 "title": campaign.title,
                 "division_code": campaign.division_code,
-                "starts_at": iso(campaign.starts_at),
-                "ends_at": iso(campaign.ends_at),
+                "version": version.number,
+                "state": version.state,
             },
             201,
         )

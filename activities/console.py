@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from activities import (
+    campaign_desk,
     campaigns as campaign_service,
     choices,
     codes,
@@ -20,6 +21,7 @@ from activities import (
     reviews,
     sites as site_service,
 )
+from activities.campaign_rules import by_dates
 from activities.catalogue import ActionKind
 from activities.code_pages import PER_PDF, after_issuing
 from activities.codes import Code, CodeKind
@@ -275,7 +277,8 @@ def new_campaign() -> Answer:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            campaign_service.create_campaign(house(), staff(), _campaign_in(), chosen=chosen_id(staff()))
+            made = campaign_desk.draft(house(), staff(), _campaign_in(), chosen=chosen_id(staff()))
+            campaign_desk.submit(house(), staff(), made.id)
             return redirect(url_for("console.campaigns"), 303)
         except InvalidField as error:
             errors = form_errors(error)
@@ -290,13 +293,12 @@ def new_campaign() -> Answer:
     return page, 422 if errors else 200
 
 
-def _campaign_in() -> campaign_service.CampaignIn:
+def _campaign_in() -> campaign_desk.CampaignIn:
     form = {name: request.form.get(name, "") for name in ("title", "division_code")}
-    times = {name: _moment(name) for name in ("starts_at", "ends_at")}
+    when = by_dates(_moment("starts_at"), _moment("ends_at"))
     try:
-        return campaign_service.CampaignIn.model_validate(
-            {**form, **times, "site_ids": request.form.getlist("site_ids")}
-        )
+        rules = {"when": when, "site_ids": request.form.getlist("site_ids")}
+        return campaign_desk.CampaignIn.model_validate({**form, "rules": rules})
     except ValidationError as error:
         raise invalid(error) from error
 
@@ -306,7 +308,7 @@ def _campaign_in() -> campaign_service.CampaignIn:
 def cancel(campaign_id: UUID) -> Answer:
     """End a campaign early."""
     try:
-        campaign_service.cancel_campaign(house(), staff(), campaign_id, request.form.get("reason", ""))
+        campaign_desk.cancel(house(), staff(), campaign_id, request.form.get("reason", ""))
     except InvalidField as error:
         return _campaigns_page(error, campaign_id)
     return redirect(url_for("console.campaigns"), 303)

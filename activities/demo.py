@@ -21,6 +21,7 @@ import click
 from sqlmodel import Session, col, func, select
 
 from activities import (
+    campaign_desk,
     codes,
     drafts,
     helping,
@@ -36,7 +37,7 @@ from activities import (
     voiding,
 )
 from activities.actions import Action, ActionVoid
-from activities.campaigns import CampaignIn, create_campaign
+from activities.campaign_rules import Rules, by_dates
 from activities.codes import CodeKind
 from activities.site_reports import WORDS_A_DAY, SiteCondition, report
 from activities.sites import SiteKind
@@ -346,14 +347,15 @@ def _launch(district: _District, days: int) -> None:
     ):
         taking_part = [site.id for site, _token, _kinds in district.places if site.kind == kind]
         if taking_part:
-            campaign = CampaignIn(
-                title=title,
-                division_code=district.house.settings.district_code,
-                starts_at=starts_at,
-                ends_at=ends_at,
-                site_ids=taking_part,
+            rules = Rules.model_validate(
+                {"when": by_dates(starts_at, ends_at), "site_ids": taking_part, "announce_days": 60}
             )
-            create_campaign(district.house, district.organiser, campaign)
+            campaign_in = campaign_desk.CampaignIn(
+                title=title, division_code=district.house.settings.district_code, rules=rules
+            )
+            campaign = campaign_desk.draft(district.house, district.organiser, campaign_in)
+            campaign_desk.submit(district.house, district.organiser, campaign.id)
+            campaign_desk.approve(district.house, district.officer, campaign.id, 1)
 
 
 def _report_sites(district: _District) -> None:

@@ -176,7 +176,7 @@ def draft_of(
     factor = known.factor_on(kind.code, day)
     if factor is None:
         raise NoFactor
-    campaign = code.campaign_at(occurred_at)
+    campaign = code.campaign_at(occurred_at, kind.code, resident.division_code)
     reduction = quantify(quantity, factor)
     evidence = PHOTO if request.photo else code.code.evidence
     fields = {

@@ -1,7 +1,10 @@
 """The facts of this room. Other rooms may import this module and nothing else of `activities`."""
 
 from datetime import date, datetime
+from typing import Literal
 from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
 
 from tanpuhui.events import Event
 
@@ -102,3 +105,69 @@ class TreesPlanted(Event):
     code_id: int
     division_code: str
     campaign_id: UUID | None = None
+
+
+class ObservanceDated(Event):
+    """An officer entered, moved or took back the dates of an observance in a year. `subject_id` is the entry's own id.
+
+    Without dates it was taken back: the year is awaiting its announcement again.
+    """
+
+    type = "observance.dated"
+
+    key: str
+    year: int
+    starts_on: date | None
+    ends_on: date | None
+
+
+class BonusRules(BaseModel):
+    """Points on top: `amount` percent of an action's points, or `amount` points an action; to one resident at most `cap`
+    points in the whole campaign, to all at most `budget`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Literal["percent", "points"]
+    amount: int
+    cap: int
+    budget: int
+
+
+class CampaignSubmitted(Event):
+    """A version of a campaign's rules waits for approval. `subject_id` is the campaign."""
+
+    type = "campaign.submitted"
+
+    version: int
+    bonus: BonusRules | None
+
+
+class CampaignApproved(Event):
+    """A version of a campaign's rules holds from now on, for records made from `recorded_at`. `subject_id` is the campaign."""
+
+    type = "campaign.approved"
+
+    version: int
+    bonus: BonusRules | None
+
+
+class CampaignAdvanced(Event):
+    """A campaign came to the next step of its life: announce, remind, open, close, settle, report, honour, archive.
+
+    `due_at`: when it should have. `late`: nobody was there to do it in time.
+    """
+
+    type = "campaign.advanced"
+
+    step: str
+    due_at: datetime
+    late: bool
+
+
+class CampaignCancelled(Event):
+    """A campaign was cancelled, with a reason. What was recorded in it stays. `subject_id` is the campaign."""
+
+    type = "campaign.cancelled"
+
+    reason: str
+    cancelled_by: UUID

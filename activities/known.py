@@ -34,20 +34,35 @@ class KnownCode:
     """A code with the site it hangs at, the kinds credited there and the campaigns the site takes part in.
 
     `schedule`: the hours in which it credits, None for always; `per_day`: by kind, where the site has a limit of its own.
+    `campaigns`: each with the weekly hours in which it runs.
     """
 
     code: Code
     site: Site
     kinds: tuple[str, ...]
-    campaigns: tuple[Campaign, ...]
+    campaigns: tuple[tuple[Campaign, Schedule | None], ...]
     schedule: Schedule | None = None
     per_day: Mapping[str, int] = field(default_factory=dict)
 
-    def campaign_at(self, moment: datetime) -> Campaign | None:
-        """The campaign open at `moment`; of several, the one that started last."""
-        for campaign in self.campaigns:
-            until = min(campaign.ends_at, campaign.cancelled_at or campaign.ends_at)
-            if campaign.starts_at <= moment < until:
+    def campaign_at(
+        self, moment: datetime, kind: str | None = None, division_code: str | None = None
+    ) -> Campaign | None:
+        """The campaign open at `moment` for a kind and a resident's community; of several, the one that started last.
+
+        None for either: whatever the campaign counts, whoever may take part.
+        """
+        for campaign, hours in self.campaigns:
+            assert campaign.starts_at is not None
+            assert campaign.until is not None
+            if not campaign.starts_at <= moment < campaign.until or (hours and not hours.open_at(moment)):
+                continue
+            counts = kind is None or campaign.kinds is None or kind in campaign.kinds
+            may_join = (
+                division_code is None
+                or campaign.divisions is None
+                or division_code.startswith(tuple(campaign.divisions))
+            )
+            if counts and may_join:
                 return campaign
         return None
 
@@ -121,12 +136,13 @@ def _read_code(connection: Connection, code_id: int) -> KnownCode | None:
         campaigns = session.exec(
             select(Campaign)
             .join(CampaignSite, col(CampaignSite.campaign_id) == col(Campaign.id))
-            .where(CampaignSite.site_id == site.id)
+            .where(CampaignSite.site_id == site.id, col(Campaign.starts_at).is_not(None))
             .order_by(sa.desc(col(Campaign.starts_at)), col(Campaign.id))
         ).all()
         per_day = limits_of(session, site.id)
         session.expunge_all()
-        return KnownCode(code, site, kinds, tuple(campaigns), read_schedule(site.schedule), per_day)
+        running = tuple((campaign, read_schedule(campaign.schedule)) for campaign in campaigns)
+        return KnownCode(code, site, kinds, running, read_schedule(site.schedule), per_day)
 
 
 def _kinds(session: Session, site_id: UUID) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def one(campaign_id: UUID) -> str:
     """A campaign: when, where, at which sites, and what it adds up to."""
     now, who = clock.now(), visitor()
     with house().db.reading() as connection:
-        occasion = occasions.one(connection, campaign_id)
+        occasion = occasions.one(connection, campaign_id, now)
         return render_template(
             "activities/occasion.html",
             occasion=occasion,

@@ -50,6 +50,7 @@ class Occasion:
     where: str
     starts_at: datetime
     ends_at: datetime
+    announces_at: datetime
     cancelled_at: datetime | None
     sites: int
 
@@ -89,14 +90,14 @@ class Occasions:
 
 def occasions(connection: Connection, now: datetime) -> Occasions:
     """Every campaign that is open (the first to end first) or coming, and the latest that are over or cancelled."""
-    standing = col(Campaign.cancelled_at).is_(None)
+    public, standing = _announced(now), col(Campaign.cancelled_at).is_(None)
     started, ended = col(Campaign.starts_at) <= now, col(Campaign.ends_at) <= now
     return Occasions(
-        open=_read(connection, _SELECT.where(standing, started, ~ended).order_by(col(Campaign.ends_at), _ID)),
-        coming=_read(connection, _SELECT.where(standing, ~started).order_by(col(Campaign.starts_at), _ID)),
+        open=_read(connection, public.where(standing, started, ~ended).order_by(col(Campaign.ends_at), _ID)),
+        coming=_read(connection, public.where(standing, ~started).order_by(col(Campaign.starts_at), _ID)),
         over=_read(
             connection,
-            _SELECT.where(sa.or_(~standing, ended)).order_by(col(Campaign.ends_at).desc(), _ID).limit(PAST),
+            public.where(sa.or_(~standing, ended)).order_by(col(Campaign.ends_at).desc(), _ID).limit(PAST),
         ),
     )
 
@@ -104,7 +105,7 @@ def occasions(connection: Connection, now: datetime) -> Occasions:
 def for_home(connection: Connection, home: str, now: datetime, most: int) -> list[Occasion]:
     """Open campaigns, then those that start soon, for division `home` or one that it lies in."""
     upward = {home[:6], home[:9], home}
-    query = _SELECT.where(
+    query = _announced(now).where(
         col(Campaign.cancelled_at).is_(None),
         col(Campaign.division_code).in_(upward),
         col(Campaign.ends_at) > now,
@@ -117,15 +118,15 @@ def for_home(connection: Connection, home: str, now: datetime, most: int) -> lis
 def at_site(connection: Connection, site_id: UUID, now: datetime) -> list[Occasion]:
     """The campaigns, open or coming, in which a site takes part."""
     taking_part = sa.select(col(CampaignSite.campaign_id)).where(col(CampaignSite.site_id) == site_id)
-    query = _SELECT.where(
+    query = _announced(now).where(
         col(Campaign.cancelled_at).is_(None), col(Campaign.ends_at) > now, col(Campaign.id).in_(taking_part)
     )
     return _read(connection, query.order_by(col(Campaign.starts_at), _ID))
 
 
-def one(connection: Connection, campaign_id: UUID) -> Occasion:
-    """A campaign. Raises NotFound."""
-    found = _read(connection, _SELECT.where(_ID.in_([campaign_id])))
+def one(connection: Connection, campaign_id: UUID, now: datetime) -> Occasion:
+    """A campaign that is announced. Raises NotFound."""
+    found = _read(connection, _announced(now).where(_ID.in_([campaign_id])))
     if not found:
         raise NotFound
     return found[0]
@@ -189,11 +190,16 @@ _ID = col(Campaign.id)
 _SELECT: sa.Select[Any] = sa.select(
     *(
         col(getattr(Campaign, name))
-        for name in ("id", "title", "division_code", "starts_at", "ends_at", "cancelled_at")
+        for name in ("id", "title", "division_code", "starts_at", "ends_at", "announces_at", "cancelled_at")
     ),
     col(Division.name).label("where"),
     sa.select(sa.func.count()).where(col(CampaignSite.campaign_id) == _ID).scalar_subquery().label("sites"),
 ).join_from(Campaign, Division, col(Division.code) == col(Campaign.division_code))
+
+
+def _announced(now: datetime) -> sa.Select[Any]:
+    """The campaigns that everybody may know of."""
+    return _SELECT.where(col(Campaign.announces_at) <= now)
 
 
 def _read(connection: Connection, query: sa.Select[Any]) -> list[Occasion]:

@@ -279,7 +279,7 @@ def scan_page(
         key=key,
         site=seen.code.site,
         site_kinds=SITE_KIND_NAMES,
-        campaign=seen.code.campaign_at(clock.now()),
+        campaign=seen.code.campaign_at(clock.now(), kind.code if kind else None),
         kinds=kinds,
         kind=kind,
         latest=latest,

@@ -165,7 +165,7 @@ def _number(day: date) -> str:
 
 
 def _event(planting: Planting, code: KnownCode, division_code: str) -> TreesPlanted:
-    campaign = code.campaign_at(planting.recorded_at)
+    campaign = code.campaign_at(planting.recorded_at, planting.kind, division_code)
     return TreesPlanted(
         subject_id=planting.id,
         resident_id=planting.resident_id,

@@ -41,7 +41,7 @@ def _choose_page(error: InvalidField | None = None) -> Answer:
             campaigns=[
                 (str(one.id), one.title)
                 for one in campaigns.list_campaigns(session, staff())
-                if one.cancelled_at is None and one.ends_at > now
+                if one.cancelled_at is None and one.ends_at and one.ends_at > now
             ],
             form=request.form,
             errors=form_errors(error) if error else {},

@@ -282,7 +282,7 @@ def _titles(session: Session, site_ids: Sequence[UUID], asked: PosterPrint) -> d
         .order_by(col(Campaign.starts_at), col(Campaign.id).desc())
     )
     if asked.campaign == RUNNING:
-        query = query.where(Campaign.starts_at <= asked.asked_at, Campaign.ends_at > asked.asked_at)
+        query = query.where(col(Campaign.starts_at) <= asked.asked_at, col(Campaign.ends_at) > asked.asked_at)
     else:
         query = query.where(Campaign.id == UUID(asked.campaign))
     return {site_id: title for site_id, title in session.exec(query)}  # noqa: C416

@@ -14,7 +14,9 @@ from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
-from activities import campaigns, codes, plantings, scans, self_reports, sites
+from activities import campaign_desk, campaigns, codes, plantings, scans, self_reports, sites
+from activities.campaign_desk import CampaignIn
+from activities.campaign_rules import ByDates, Rules, by_dates
 from activities.drafts import Draft, draft_of
 from activities.quantify import proposals, publication
 from activities.quantify.factors import FactorValues, FactorVersion, all_versions
@@ -134,17 +136,41 @@ class World:
         code = codes.issue_code(self.house, self.organiser, site.id, **window)
         return codes.token_of(self.house.settings, code.id)
 
-    def campaign(self, *site_list: sites.Site, hours: int = 1) -> campaigns.Campaign:
+    def campaign_in(
+        self,
+        *site_list: sites.Site,
+        starts_at: datetime,
+        ends_at: datetime,
+        title: str = "测试活动",
+        division_code: str = DISTRICT,
+        organisation_id: UUID | None = None,
+        **rules: Any,
+    ) -> CampaignIn:
+        """A campaign between two moments, as an organiser fills it in."""
+        when = rules.pop("when", None) or by_dates(starts_at, ends_at)
+        site_ids = [str(site.id) for site in site_list]
+        asked = {"when": when, "site_ids": site_ids, "announce_days": 60, **rules}
+        return CampaignIn(
+            title=title,
+            division_code="" if organisation_id else division_code,
+            organisation_id=organisation_id,
+            rules=Rules.model_validate(asked),
+        )
+
+    def launch(self, campaign_in: CampaignIn, by: Principal | None = None) -> campaigns.Campaign:
+        """Draft, submit and approve a campaign, in time if it is over by now."""
+        when = campaign_in.rules.when
+        past = isinstance(when, ByDates) and when.ends_at <= clock.now()
+        with clock.pretending(when.starts_at) if past else nullcontext():
+            made = campaign_desk.draft(self.house, by or self.organiser, campaign_in)
+            version = campaign_desk.submit(self.house, by or self.organiser, made.id)
+            return campaign_desk.approve(self.house, self.officer, made.id, version.number)
+
+    def campaign(self, *site_list: sites.Site, hours: int = 1, **more: Any) -> campaigns.Campaign:
         """A campaign that is open now."""
         now = clock.now()
-        campaign_in = campaigns.CampaignIn(
-            title="测试活动",
-            division_code=DISTRICT,
-            starts_at=now - timedelta(hours=hours),
-            ends_at=now + timedelta(hours=hours),
-            site_ids=[site.id for site in site_list],
-        )
-        return campaigns.create_campaign(self.house, self.organiser, campaign_in)
+        window = {"starts_at": now - timedelta(hours=hours), "ends_at": now + timedelta(hours=hours)}
+        return self.launch(self.campaign_in(*site_list, **{**window, **more}))
 
     # --- scans --------------------------------------------------------------------------------------------
 

@@ -164,6 +164,13 @@ class ReviewerIsProposer(NotAllowed):
     next_step = N_("把这一页的网址发给另一位工作人员就可以。")
 
 
+class ApproverIsSubmitter(NotAllowed):
+    """Who submitted a campaign cannot approve it."""
+
+    code, text = "approver_is_submitter", N_("提交活动的人不能审批自己的活动。")
+    next_step = N_("请另一位工作人员审批。")
+
+
 class CancellerIsPublisher(NotAllowed):
     """Who published a factor does not cancel it, too."""
 
@@ -249,6 +256,13 @@ class AlreadyReviewed(Conflict):
     """The record was confirmed or rejected before."""
 
     code, text = "already_reviewed", N_("这条记录已经审核过了，审核只做一次。")
+
+
+class CampaignMovedOn(Conflict):
+    """The campaign is not where that can be done: say, decided meanwhile, or over."""
+
+    code, status, text = "campaign_moved_on", 409, N_("活动的状态已经变了，这一步做不了。")
+    next_step = N_("请刷新页面，看看活动现在的状态。")
 
 
 class AlreadyJudged(Conflict):

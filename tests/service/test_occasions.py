@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 import time_machine
 
-from activities import campaigns, occasions
-from activities.campaigns import Campaign, CampaignIn
+from activities import campaign_desk, occasions
+from activities.campaigns import Campaign
 from activities.occasions import OccasionState
 from activities.review import void_action
 from activities.site_reports import SiteCondition, report
@@ -38,14 +38,10 @@ def launch(
     division: str = DISTRICT,
 ) -> Campaign:
     start = clock.now() + timedelta(hours=starts)
-    campaign_in = CampaignIn(
-        title=title,
-        division_code=division,
-        starts_at=start,
-        ends_at=start + timedelta(hours=hours),
-        site_ids=[site.id for site in site_list],
+    end = start + timedelta(hours=hours)
+    return world.launch(
+        world.campaign_in(*site_list, title=title, division_code=division, starts_at=start, ends_at=end)
     )
-    return campaigns.create_campaign(world.house, world.organiser, campaign_in)
 
 
 def titles(found: Any) -> list[str]:
@@ -55,7 +51,7 @@ def titles(found: Any) -> list[str]:
 def totals(world: World, campaign: Campaign) -> occasions.Totals | None:
     world.house.relay.drain()
     with world.house.db.reading() as connection:
-        return occasions.totals(connection, occasions.one(connection, campaign.id))
+        return occasions.totals(connection, occasions.one(connection, campaign.id, clock.now()))
 
 
 def test_each_campaign_stands_where_time_puts_it(world: World, time: Any) -> None:
@@ -67,7 +63,7 @@ def test_each_campaign_stands_where_time_puts_it(world: World, time: Any) -> Non
     launch(world, "到此刻为止", site, starts=-2, hours=2)
     launch(world, "此刻开始", site, starts=0, hours=72)
     gone = launch(world, "取消了的", site, starts=5)
-    campaigns.cancel_campaign(world.house, world.organiser, gone.id, "台风")
+    campaign_desk.cancel(world.house, world.organiser, gone.id, "台风")
     with world.house.db.reading() as connection:
         found = occasions.occasions(connection, clock.now())
     assert titles(found.open) == ["先结束的", "昨天开始", "此刻开始"]
@@ -142,7 +138,7 @@ def test_the_page_of_a_campaign_says_when_where_and_how_its_sites_stand(world: W
     for text in ("光盘", "2027年6月5日 11:00–14:00", "静安区", "临汾食堂", "没开", "进行中", "/scan"):
         assert text in page, text
     assert f'/campaigns/{campaign.id}"' in browser(world).get(f"/sites/{site.id}")
-    campaigns.cancel_campaign(world.house, world.organiser, campaign.id, "台风")
+    campaign_desk.cancel(world.house, world.organiser, campaign.id, "台风")
     page = browser(world).get(f"/campaigns/{campaign.id}")
     assert "已取消" in page
     assert "台风" not in page  # the reason is written for the audit, not for the public
@@ -155,7 +151,7 @@ def test_what_is_not_there_is_not_found(world: World) -> None:
         anyone.get(path)
         assert anyone.status == 404, path
     with pytest.raises(NotFound), world.house.db.reading() as connection:
-        occasions.one(connection, ids.new_id())
+        occasions.one(connection, ids.new_id(), clock.now())
 
 
 def test_without_campaigns_the_page_leads_to_the_sites(world: World) -> None:

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlmodel import select
 
 from activities import codes
-from activities.campaigns import CampaignIn, create_campaign
 from activities.sites import Site, SiteIn, create_site
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
@@ -177,14 +176,10 @@ class Tenant:
         token = codes.token_of(world.house.settings, self.code.id)
         self.action = UUID(world.scan(world.resident(), token)["action"]["id"])
         now = clock.now()
-        campaign_in = CampaignIn(
-            title=f"{name}光盘周",
-            division_code=DISTRICT,
-            starts_at=now,
-            ends_at=now.replace(year=now.year + 1),
-            site_ids=[self.site.id],
+        campaign_in = world.campaign_in(
+            self.site, title=f"{name}光盘周", starts_at=now, ends_at=now.replace(year=now.year + 1)
         )
-        self.campaign = create_campaign(world.house, world.organiser, campaign_in)
+        self.campaign = world.launch(campaign_in)
 
     @property
     def new_site(self) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import zxingcpp
 from sqlmodel import SQLModel
 
 from activities import codes, poster_prints
-from activities.campaigns import CampaignIn, create_campaign
 from activities.poster_prints import LEFT_ALONE, PosterPrint
 from activities.sites import Site
 from tanpuhui import clock, pdf
@@ -23,7 +22,7 @@ from tanpuhui.errors import InvalidField
 from tanpuhui.staff import Organisation, Role
 from tests.browser import Browser, browser
 from tests.threads import at_once
-from tests.world import COMMUNITY, DISTRICT, OTHER_COMMUNITY, World
+from tests.world import COMMUNITY, OTHER_COMMUNITY, World
 
 TABLE = SQLModel.metadata.tables["poster_print"]
 
@@ -112,14 +111,11 @@ def test_sites_are_chosen_by_kind_or_ticked(world: World) -> None:
 def test_the_campaign_stands_on_the_posters_of_its_sites_alone(world: World) -> None:
     inside, outside = sites_with_codes(world, 2)
     world.campaign(inside)
-    coming = CampaignIn(
-        title="下月光盘周",
-        division_code=DISTRICT,
-        starts_at=clock.now() + timedelta(days=3),
-        ends_at=clock.now() + timedelta(days=9),
-        site_ids=[outside.id],
+    now = clock.now()
+    coming = world.campaign_in(
+        outside, title="下月光盘周", starts_at=now + timedelta(days=3), ends_at=now + timedelta(days=9)
     )
-    coming_id = str(create_campaign(world.house, world.organiser, coming).id)
+    coming_id = str(world.launch(coming).id)
     me = browser(world, world.organiser)
     said = {}
     for campaign in ("running", "none", coming_id):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sqlmodel import SQLModel
 
 from activities import codes, sites
-from activities.campaigns import cancel_campaign
+from activities.campaign_desk import cancel as cancel_campaign
 from activities.sites import SiteIn, SiteStatus
 from tanpuhui import clock, ids, signing
 from tanpuhui.errors import CodeInvalid, InvalidField, NotFound, TanpuhuiError

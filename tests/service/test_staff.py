@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from activities import campaigns, codes as activity_codes, sites
+from activities import campaign_desk, codes as activity_codes, sites
 from activities.review import void_action
 from tanpuhui import clock, ids, staff
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TooMany, WrongLogin
@@ -271,16 +271,12 @@ def test_roles_and_scopes_decide_over_sites_codes_and_records(world: World) -> N
 def test_roles_and_scopes_decide_over_campaigns(world: World) -> None:
     site = world.site("clean_plate")
     now = clock.now()
-    week = campaigns.CampaignIn(
-        title="光盘周",
-        division_code=STREET,
-        starts_at=now,
-        ends_at=now + timedelta(days=7),
-        site_ids=[site.id],
+    week = world.campaign_in(
+        site, title="光盘周", division_code=STREET, starts_at=now, ends_at=now + timedelta(days=7)
     )
 
     def may_launch(person: Principal) -> bool:
-        return allowed(lambda: campaigns.create_campaign(world.house, person, week))
+        return allowed(lambda: campaign_desk.draft(world.house, person, week))
 
     for role, division, may in (
         *((role, DISTRICT, role in MAY_MANAGE) for role in Role),

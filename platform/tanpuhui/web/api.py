@@ -226,7 +226,9 @@ def invalid(error: ValidationError) -> InvalidField:
         errors=[
             {
                 "field": ".".join(str(part) for part in entry["loc"]) or None,
-                "reason": _REASONS.get(entry["type"], N_("填写的内容不符合要求。")),
+                "reason": entry["msg"]  # in our own words
+                if entry["type"] == "said"
+                else _REASONS.get(entry["type"], N_("填写的内容不符合要求。")),
             }
             for entry in error.errors(include_url=False, include_input=False, include_context=False)
         ]

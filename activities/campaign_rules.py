@@ -1,0 +1,202 @@
+"""What a campaign is to be: when, where, who, what for. Plain data that is checked as it is read; nothing here knows a database.
+
+Rules are kept as JSON with each version of a campaign (`activities.campaigns.CampaignVersion`) and frozen once approved.
+"""
+
+from datetime import date, datetime, time
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from activities.schedules import DAYS
+from tanpuhui.i18n import N_
+
+#: An anchor lies at most so many days before or after what it is anchored to.
+FARTHEST = 60
+
+
+def _only_text(value: object) -> object:
+    """Times are written out: a number is never taken for one."""
+    if isinstance(value, str | date | time):
+        return value
+    raise PydanticCustomError("written", "expected text")
+
+
+Day = Annotated[date, BeforeValidator(_only_text)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text)]
+Whole = Annotated[int, Field(strict=True)]
+Offset = Annotated[Whole, Field(ge=-FARTHEST, le=FARTHEST)]
+OfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+Name = Annotated[str, StringConstraints(min_length=2, max_length=40)]
+
+
+def _refuse(reason: str) -> PydanticCustomError:
+    """A refusal in words for people; pages and API show it in the reader's language."""
+    return PydanticCustomError("said", reason)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+# --- when ----------------------------------------------------------------------------------------------------
+
+
+class ByDates(_Part):
+    """From a moment (included) to another (not included)."""
+
+    by: Literal["dates"]
+    starts_at: Moment
+    ends_at: Moment
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.ends_at <= self.starts_at:
+            raise _refuse(N_("结束时间应晚于开始时间。"))
+        return self
+
+
+class ByObservance(_Part):
+    """Whole days around an observance of a year: from `from_offset` days after its first day (negative: before) to
+    `until_offset` days after the last day of `until` (the same observance, if none is named).
+
+    The dates of an announced observance may not be known yet.
+    """
+
+    by: Literal["observance"]
+    key: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    year: Annotated[Whole, Field(ge=2000, le=2999)]
+    from_offset: Offset = 0
+    until: Annotated[str, StringConstraints(min_length=1, max_length=32)] | None = None
+    until_offset: Offset = 0
+
+    @property
+    def last_key(self) -> str:
+        """The observance whose last day ends it."""
+        return self.until or self.key
+
+
+class Weekly(_Part):
+    """On some days of each week (1 is Monday) from `first` to `last`, both included, between two times of the day."""
+
+    by: Literal["weekly"]
+    first: Day
+    last: Day
+    weekdays: Annotated[list[Annotated[Whole, Field(ge=1, le=7)]], Field(min_length=1, max_length=7)]
+    from_time: OfDay
+    to_time: OfDay
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last < self.first:
+            raise _refuse(N_("结束日期不能早于开始日期。"))
+        if self.to_time <= self.from_time:
+            raise _refuse(N_("每天的结束时间应晚于开始时间。"))
+        span = (self.last - self.first).days + 1
+        if not any((self.first.weekday() + day) % 7 + 1 in self.weekdays for day in range(min(span, 7))):
+            raise _refuse(N_("这段时间里没有您选的星期几。"))
+        return self
+
+    @property
+    def schedule(self) -> str:
+        """The hours in the notation of `activities.schedules`."""
+        days = ",".join(DAYS[day - 1] for day in sorted(set(self.weekdays)))
+        return f"{days} {self.from_time}-{self.to_time}"
+
+
+When = Annotated[ByDates | ByObservance | Weekly, Field(discriminator="by")]
+
+
+# --- what for ------------------------------------------------------------------------------------------------
+
+
+class Bonus(_Part):
+    """Points on top, out of a budget of their own: `amount` percent of an action's points, or `amount` points an action.
+
+    To one resident at most `cap` points in the whole campaign.
+    """
+
+    by: Literal["percent", "points"]
+    amount: Annotated[Whole, Field(ge=1, le=1000)]
+    cap: Annotated[Whole, Field(ge=1, le=100_000)]
+    budget: Annotated[Whole, Field(ge=1, le=100_000_000)]
+
+
+class Goals(_Part):
+    """What is hoped for: participants, records, kilograms of CO2e. At least one of them."""
+
+    participants: Annotated[Whole, Field(ge=1, le=10_000_000)] | None = None
+    actions: Annotated[Whole, Field(ge=1, le=100_000_000)] | None = None
+    kg: Annotated[Whole, Field(ge=1, le=1_000_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.participants is self.actions is self.kg is None:
+            raise _refuse(N_("请至少填一个目标，或者不设目标。"))
+        return self
+
+
+class TeamKind(StrEnum):
+    """What teams are made of."""
+
+    COMMUNITY = "community"
+    BUILDING = "building"
+    SCHOOL = "school"
+    CLASS = "class"
+
+
+TEAM_KIND_NAMES = {
+    TeamKind.COMMUNITY: N_("居（村）委会"),
+    TeamKind.BUILDING: N_("楼宇"),
+    TeamKind.SCHOOL: N_("学校"),
+    TeamKind.CLASS: N_("班级"),
+}
+
+
+class Teams(_Part):
+    """Teams that residents may join of their own accord. Those of communities need no names: one's own is known."""
+
+    of: TeamKind
+    names: Annotated[list[Name], Field(max_length=200)] = []
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if (self.of is TeamKind.COMMUNITY) == bool(self.names):
+            raise _refuse(N_("请写出各队的名称；按居（村）委会分队时不用写。"))
+        if len(set(self.names)) < len(self.names):
+            raise _refuse(N_("有两队同名。"))
+        return self
+
+
+class Rules(_Part):
+    """All rules of a campaign. `kinds` empty: whatever the sites credit. `divisions` empty: everybody may take part."""
+
+    words: Annotated[str, StringConstraints(max_length=1000)] = ""
+    when: When
+    site_ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
+    kinds: Annotated[list[Annotated[str, StringConstraints(max_length=32)]], Field(max_length=20)] = []
+    divisions: Annotated[list[Annotated[str, StringConstraints(max_length=12)]], Field(max_length=300)] = []
+    bonus: Bonus | None = None
+    goals: Goals | None = None
+    teams: Teams | None = None
+    announce_days: Annotated[Whole, Field(ge=0, le=60)] = 7
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON keeps it: the same rules give the same text."""
+        return self.model_dump(mode="json")
+
+
+def by_dates(starts_at: datetime, ends_at: datetime) -> dict[str, str]:
+    """`ByDates` as data."""
+    return {"by": "dates", "starts_at": starts_at.isoformat(), "ends_at": ends_at.isoformat()}
