@@ -117,7 +117,10 @@ def _move(session: Session, campaign: Campaign, rules: Rules) -> bool:
     before = (campaign.starts_at, campaign.ends_at)
     try:
         window = window_of(session, rules)
+        fits = window is None or window.ends_at > now  # not announced for days that are past
     except InvalidField:
+        window, fits = None, False
+    if not fits:
         window = None
         notify(connection, campaign.id, NoticeKind.NO_DAYS)
     if before == ((window.starts_at, window.ends_at) if window else (None, None)):
@@ -125,11 +128,6 @@ def _move(session: Session, campaign: Campaign, rules: Rules) -> bool:
     if campaign.starts_at and campaign.starts_at <= now:
         notify(connection, campaign.id, NoticeKind.NOT_MOVED)
         return False
-    if window and window.ends_at <= now:  # announced for days that are past
-        notify(connection, campaign.id, NoticeKind.NO_DAYS)
-        window = None
-        if before == (None, None):
-            return False
     place(campaign, rules, window)
     session.add(campaign)
     if window:
@@ -142,7 +140,7 @@ def _move(session: Session, campaign: Campaign, rules: Rules) -> bool:
             last=days[1].isoformat(),
             **({"was": clock.day_of(before[0]).isoformat()} if before[0] else {}),
         )
-    elif before[0]:
+    elif before[0] and fits:
         notify(connection, campaign.id, NoticeKind.AWAITING, was=clock.day_of(before[0]).isoformat())
     return True
 

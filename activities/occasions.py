@@ -5,7 +5,7 @@ somebody could be found out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -20,7 +20,7 @@ from activities.places import Place, these
 from tanpuhui import clock
 from tanpuhui.divisions import Division
 from tanpuhui.errors import NotFound
-from tanpuhui.figures import DailyFigure, DailyParticipant
+from tanpuhui.figures import CampaignParticipant, CampaignTotal
 
 FEWEST_TOLD = 5
 
@@ -140,51 +140,30 @@ def sites_of(connection: Connection, campaign_id: UUID, now: datetime) -> list[P
 
 def totals(connection: Connection, occasion: Occasion) -> Totals | None:
     """What was recorded in a campaign so far, as far as the figures have come; None of too few to be told."""
-    people = (
-        connection.scalar(
-            sa.select(sa.func.count(col(DailyParticipant.resident_id).distinct())).where(
-                *_of(DailyParticipant, [occasion.id]), col(DailyParticipant.actions) > 0
-            )
-        )
-        or 0
-    )
-    if 0 < people < FEWEST_TOLD:
+    found = connection.execute(_TOTAL, {"campaign": str(occasion.id)}).mappings().first()
+    told = Totals(**found) if found else Totals(0, 0, 0, 0, 0)
+    if 0 < told.participants < FEWEST_TOLD:
         return None
-    days = clock.day_of(occasion.starts_at), clock.day_of(occasion.ends_at)
-    rows = connection.execute(
-        sa.select(
-            col(DailyFigure.city_credited),
-            sa.func.sum(DailyFigure.actions).label("actions"),
-            sa.func.sum(DailyFigure.co2e_mg).label("co2e_mg"),
-        )
-        .where(col(DailyFigure.day).between(*days), *_of(DailyFigure, [occasion.id]))
-        .group_by(col(DailyFigure.city_credited))
-    ).mappings()
-    parts = {bool(row["city_credited"]): row for row in rows}
-    own, city = ({"actions": 0, "co2e_mg": 0, **parts.get(credited, {})} for credited in (False, True))
-    return Totals(
-        participants=people,
-        actions=int(own["actions"]) + int(city["actions"]),
-        co2e_mg=int(own["co2e_mg"]),
-        city_actions=int(city["actions"]),
-        city_co2e_mg=int(city["co2e_mg"]),
-    )
+    return replace(told, actions=told.actions + told.city_actions)
 
 
 def own_part(connection: Connection, resident_id: UUID, campaign_ids: Iterable[UUID]) -> Mapping[UUID, int]:
     """How many standing records a resident has in each of these campaigns; no key for none."""
     rows = connection.execute(
-        sa.select(col(DailyParticipant.campaign), sa.func.sum(DailyParticipant.actions))
-        .where(*_of(DailyParticipant, campaign_ids), col(DailyParticipant.resident_id) == resident_id)
-        .group_by(col(DailyParticipant.campaign))
+        sa.select(col(CampaignParticipant.campaign), col(CampaignParticipant.actions)).where(
+            col(CampaignParticipant.campaign).in_([str(found) for found in campaign_ids]),
+            col(CampaignParticipant.resident_id) == resident_id,
+        )
     )
     return {UUID(campaign): int(actions) for campaign, actions in rows if actions}
 
 
-def _of(figures: Any, campaign_ids: Iterable[UUID]) -> tuple[sa.ColumnElement[bool], ...]:
-    """The rows of these campaigns; that none is empty lets the database use its index of campaigns."""
-    return col(figures.campaign).in_([str(found) for found in campaign_ids]), col(figures.campaign) != ""
-
+_TOTAL = sa.select(
+    *(
+        col(getattr(CampaignTotal, name))
+        for name in ("participants", "actions", "co2e_mg", "city_actions", "city_co2e_mg")
+    )
+).where(col(CampaignTotal.campaign) == sa.bindparam("campaign"))
 
 _ID = col(Campaign.id)
 _SELECT: sa.Select[Any] = sa.select(

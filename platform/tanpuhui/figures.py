@@ -73,15 +73,6 @@ class DailyParticipant(SQLModel, table=True):
     """How many standing actions a resident has on a day, by community and kind; 0 once all are voided."""
 
     __tablename__ = "daily_participant"
-    __table_args__ = (
-        sa.Index(
-            "ix_daily_participant_campaign",
-            "campaign",
-            "resident_id",
-            sqlite_where=sa.text("campaign <> ''"),
-            postgresql_where=sa.text("campaign <> ''"),
-        ),
-    )
 
     day: date = Field(primary_key=True)
     division_code: str = Field(primary_key=True, max_length=12)
@@ -89,6 +80,32 @@ class DailyParticipant(SQLModel, table=True):
     campaign: str = Field(primary_key=True, max_length=36)
     resident_id: UUID = Field(primary_key=True)
     actions: int = Field(sa_type=sa.BigInteger)
+
+
+class CampaignParticipant(SQLModel, table=True):
+    """How many standing actions a resident has in a campaign; 0 once all are voided."""
+
+    __tablename__ = "campaign_participant"
+
+    campaign: str = Field(primary_key=True, max_length=36)
+    resident_id: UUID = Field(primary_key=True)
+    actions: int = Field(sa_type=sa.BigInteger)
+
+
+class CampaignTotal(SQLModel, table=True):
+    """What a campaign adds up to, CO2e in milligrams (low value), so that its page reads one row however many take part.
+
+    What the city's own scheme credits stands apart.
+    """
+
+    __tablename__ = "campaign_total"
+
+    campaign: str = Field(primary_key=True, max_length=36)
+    participants: int = Field(default=0, sa_type=sa.BigInteger)
+    actions: int = Field(default=0, sa_type=sa.BigInteger)
+    co2e_mg: int = Field(default=0, sa_type=sa.BigInteger)
+    city_actions: int = Field(default=0, sa_type=sa.BigInteger)
+    city_co2e_mg: int = Field(default=0, sa_type=sa.BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +165,28 @@ _ADD_PARTICIPANTS = Statement(
 )
 
 
+_ADD_CAMPAIGN_PARTICIPANTS = Statement(
+    "INSERT INTO campaign_participant (campaign, resident_id, actions) "
+    "SELECT q.campaign, q.resident_id, q.actions FROM {rows} WHERE true "
+    "ON CONFLICT (campaign, resident_id) DO UPDATE SET actions = campaign_participant.actions + excluded.actions "
+    "RETURNING campaign, resident_id, actions",
+    rows={"campaign": "text", "resident_id": "uuid", "actions": "int"},
+    campaign="text",
+    resident_id="uuid",
+    actions="int",
+)
+
+_TOTALS = ("participants", "actions", "co2e_mg", "city_actions", "city_co2e_mg")
+
+_ADD_TOTALS = Statement(
+    f"INSERT INTO campaign_total (campaign, {', '.join(_TOTALS)}) "
+    f"SELECT q.campaign, {', '.join(f'q.{name}' for name in _TOTALS)} FROM {{rows}} WHERE true "
+    "ON CONFLICT (campaign) DO UPDATE SET "
+    + ", ".join(f"{name} = campaign_total.{name} + excluded.{name}" for name in _TOTALS),
+    rows={"campaign": "text", **dict.fromkeys(_TOTALS, "int")},
+)
+
+
 @dataclass
 class _Sums:
     figures: dict[tuple[Any, ...], dict[str, int]] = field(
@@ -180,6 +219,32 @@ def fold(connection: Connection, feeds: Sequence[Feed], events: Sequence[Event])
             for key, count in sorted(sums.participants.items(), key=lambda item: item[0])
         ]
         _ADD_PARTICIPANTS.run(connection, rows)
+    _add_to_campaigns(connection, sums)
+
+
+def _add_to_campaigns(connection: Connection, sums: _Sums) -> None:
+    """Add to the totals of campaigns; who had no standing action there before is one participant more."""
+    totals: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_TOTALS, 0))
+    for (_day, _division, _kind, _evidence, campaign, city), measures in sums.figures.items():
+        if campaign:
+            totals[campaign]["city_actions" if city else "actions"] += measures["actions"]
+            totals[campaign]["city_co2e_mg" if city else "co2e_mg"] += measures["co2e_mg"]
+    gained: dict[tuple[str, UUID], int] = defaultdict(int)
+    for (_day, _division, _kind, campaign, resident_id), count in sums.participants.items():
+        if campaign:
+            gained[campaign, resident_id] += count
+    if gained:
+        rows = [
+            {"campaign": campaign, "resident_id": resident_id, "actions": count}
+            for (campaign, resident_id), count in sorted(gained.items())
+        ]
+        for row in _ADD_CAMPAIGN_PARTICIPANTS.run(connection, rows):
+            before = row.actions - gained[row.campaign, row.resident_id]
+            totals[row.campaign]["participants"] += (row.actions > 0) - (before > 0)
+    if totals:
+        _ADD_TOTALS.run(
+            connection, [{"campaign": campaign, **sum_} for campaign, sum_ in sorted(totals.items())]
+        )
 
 
 def _sum_up(connection: Connection, feeds: Sequence[Feed], events: Sequence[Event]) -> _Sums:
@@ -200,7 +265,7 @@ def figures_subscriber(feeds: Sequence[Feed]) -> Later:
 
 # --- rebuild -----------------------------------------------------------------------------------------------
 
-_TABLES = ("daily_figure", "daily_participant")
+_TABLES = ("daily_figure", "daily_participant", "campaign_participant", "campaign_total")
 _READ_UP_TO = Statement(
     "SELECT position, tx, type, payload FROM event_log WHERE "
     "{pg:(tx, position) > (:tx, :position) AND (tx, position) <= (:last_tx, :last) ORDER BY tx, position}"

@@ -52,6 +52,18 @@ def _negative_figures(connection: Connection) -> Iterator[str]:
         yield f"daily participant {row[0]} {row[1]} is below zero"
 
 
+def _miscounted(connection: Connection) -> Iterator[str]:
+    """The totals of campaigns count those who take part in them."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT t.campaign FROM campaign_total t WHERE t.participants <> (SELECT count(*) "
+            "FROM campaign_participant p WHERE p.campaign = t.campaign AND p.actions > 0)"
+        )
+    )
+    for row in rows:
+        yield f"campaign {row[0]} counts other participants than it has"
+
+
 def _consents(connection: Connection) -> Iterator[str]:
     """Whoever takes part agreed to the privacy text; a school class, of which no person is known, need not."""
     rows = connection.execute(
@@ -187,6 +199,8 @@ room = Room(
         feedback.FeedbackDay,
         figures.DailyFigure,
         figures.DailyParticipant,
+        figures.CampaignParticipant,
+        figures.CampaignTotal,
         idempotency.StoredAnswer,
         identities.Identity,
         inbox.Message,
@@ -218,6 +232,7 @@ room = Room(
     reference=(divisions.DIVISIONS_FILE,),
     invariants=(
         Invariant("figures are never below zero", _negative_figures),
+        Invariant("a campaign counts those who take part", _miscounted),
         Invariant("every resident has a standing consent", _consents),
         Invariant("what counts as answered has an answer", _unanswered),
         Invariant(f"nobody has more than {feedback.MOST_OPEN} that wait for an answer", _crowded),

@@ -84,11 +84,11 @@ def serving(folder: Path, port: int | None = None, **settings: str) -> Iterator[
     server = Served(f"http://127.0.0.1:{port}", log, process)
     try:
         server.printed("Ctrl-C stops it", within=120)
-        urllib.request.urlopen(f"{server.base}/readyz", timeout=10).close()
+        urllib.request.urlopen(f"{server.base}/readyz", timeout=60).close()
         yield server
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

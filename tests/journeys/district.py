@@ -91,12 +91,12 @@ def demo_district(folder: Path, *, residents: int = 25, days: int = 6) -> Iterat
         yield district
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=20)
+        server.wait(timeout=60)
         house.db.dispose()
 
 
 def _wait_for(address: str) -> None:
-    for _ in range(150):
+    for _ in range(600):  # a busy machine takes its time; where nothing is wrong this ends at once
         try:
             urllib.request.urlopen(address, timeout=5).close()
         except OSError:

@@ -92,9 +92,8 @@ def test_an_emptied_house_is_rebuilt_equal(world: World) -> None:
     with world.house.db.transaction() as connection:
         for table in ("daily_figure", "daily_participant"):
             connection.execute(sa.text(f"DELETE FROM {table}"))
-    assert (
-        len(rebuild(world.house, check=True)) == 1 + 2
-    )  # one figure, two participants (the third was voided)
+    # One figure and two participants; the third was voided.
+    assert len(rebuild(world.house, check=True)) == 1 + 2
     rebuild(world.house)
     assert rows(world.house, "kind, actions, co2e_mg, points") == before
     assert rebuild(world.house, check=True) == []

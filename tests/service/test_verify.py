@@ -15,8 +15,10 @@ from tests.world import World
 
 @pytest.fixture
 def filled(world: World) -> World:
-    """Three actions, one of them voided, and their figures."""
-    code = world.code("walk")
+    """Three actions in a campaign, one of them voided, and their figures."""
+    site = world.site("walk")
+    world.campaign(site)
+    code = world.code_at(site)
     answers = [world.scan(resident, code, quantity="6000") for resident in world.residents(3)]
     void_action(world.house, world.officer, UUID(answers[0]["action"]["id"]), "步数有误")
     world.house.relay.drain()
@@ -61,6 +63,7 @@ LOST_OR_ALTERED = {
     "UPDATE transfer SET source = 'programme:other' WHERE reference LIKE 'action:%'": "credits and reversals follow the events",
     "UPDATE daily_figure SET actions = -1": "figures are never below zero",
     "UPDATE daily_participant SET actions = -1": "figures are never below zero",
+    "UPDATE campaign_total SET participants = 9": "a campaign counts those who take part",
     "DELETE FROM consent": "every resident has a standing consent",
 }
 
