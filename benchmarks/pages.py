@@ -1,0 +1,147 @@
+"""`python -m benchmarks.pages`: the server's time for the page of a campaign of 200,000 participants, and for opening and closing it.
+
+A house of its own on a SQLite file and, where its programs are, on PostgreSQL; asked in the process, so that nothing but the
+server's own work is measured. Participants are folded into the figures by the code that the relay runs.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import sqlalchemy as sa
+import time_machine
+
+from activities import campaign_life
+from benchmarks import machine, report
+from benchmarks.crowd import numbered_id
+from tanpuhui import clock, figures, schema
+from tanpuhui.events import Event
+from tanpuhui.figures import Contribution, Feed
+from tanpuhui.reference import load_reference
+from tanpuhui.rooms import House, build_house
+from tests.databases import Postgres, postgres_programs, settings_for
+from tests.world import COMMUNITY, World
+
+PARTICIPANTS = 200_000
+LOOKS = 50
+
+
+@contextmanager
+def _house(url: str, folder: Path) -> Iterator[House]:
+    house = build_house(settings_for(url, folder))
+    try:
+        schema.migrate(house)
+        load_reference(house)
+        yield house
+    finally:
+        house.db.dispose()
+
+
+def _take_part(house: House, campaign_id: UUID) -> None:
+    """Let the figures count every participant, a thousand a batch."""
+    day = clock.today()
+    for start in range(0, PARTICIPANTS, 1000):
+        found = [
+            Contribution(
+                day=day,
+                division_code=COMMUNITY,
+                kind="clean_plate",
+                evidence="printed_code",
+                campaign=str(campaign_id),
+                city_credited=False,
+                measures={"actions": 1, "co2e_mg": 79_000},
+                resident_id=numbered_id(number),
+                participations=1,
+            )
+            for number in range(start, start + 1000)
+        ]
+        feed = Feed((Event,), lambda _connection, _events, found=found: found)
+        with house.db.transaction() as connection:
+            fact = campaign_life.CampaignAdvanced(
+                subject_id=campaign_id,
+                recorded_at=clock.now(),
+                step="open",
+                due_at=clock.now(),
+                late=False,
+            )
+            figures.fold(connection, [feed], [fact])
+
+
+def _milliseconds(work: Callable[[], object], times: int) -> list[float]:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - start) * 1000)
+    return taken
+
+
+def measure(house: House) -> dict[str, list[float]]:
+    """Milliseconds of each look at the page, and of the ticks that open and close the campaign."""
+    world = World(house)
+    site = world.site("clean_plate")
+    now = clock.now()
+    campaign = world.launch(
+        world.campaign_in(site, starts_at=now + timedelta(minutes=1), ends_at=now + timedelta(minutes=2))
+    )
+    _take_part(house, campaign.id)
+    client = world.client()
+
+    def look() -> None:
+        answer = client.get(f"/campaigns/{campaign.id}")
+        assert answer.status_code == 200
+        assert "200,000" in answer.get_data(as_text=True)
+
+    def tick(minutes: int) -> float:
+        with time_machine.travel(now + timedelta(minutes=minutes), tick=False):
+
+            def once() -> None:
+                with house.db.transaction() as connection:
+                    campaign_life.tick(house, connection, clock.now())
+
+            return _milliseconds(once, 1)[0]
+
+    look()
+    found = {"page": _milliseconds(look, LOOKS), "open": [tick(1)], "close": [tick(2)]}
+    with house.db.reading() as connection:
+        taken = connection.scalar(sa.text("SELECT count(*) FROM campaign_step"))
+    assert taken == 4, taken
+    return found
+
+
+def _show(engine: str, found: dict[str, list[float]]) -> None:
+    page = sorted(found["page"])
+    print(
+        f"{engine}: page {statistics.median(page):.1f} ms (95 %: {page[int(len(page) * 0.95)]:.1f}); "
+        f"opening {found['open'][0]:.1f} ms, closing {found['close'][0]:.1f} ms"
+    )
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.description().items()))
+    outcomes = {}
+    with tempfile.TemporaryDirectory(prefix="tanpuhui-pages-") as folder:
+        with _house(f"sqlite:///{Path(folder) / 'bench.sqlite3'}", Path(folder)) as house:
+            outcomes["sqlite"] = measure(house)
+        _show("SQLite", outcomes["sqlite"])
+        if postgres_programs() is None:
+            print("PostgreSQL's programs are not on this machine: left out")
+        else:
+            server = Postgres(fsync=True)
+            try:
+                with _house(server.create("bench"), Path(folder)) as house:
+                    outcomes["postgres"] = measure(house)
+            finally:
+                server.destroy()
+            _show("PostgreSQL", outcomes["postgres"])
+    report.keep("pages", outcomes)
+
+
+if __name__ == "__main__":
+    main()
