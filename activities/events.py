@@ -102,3 +102,18 @@ class TreesPlanted(Event):
     code_id: int
     division_code: str
     campaign_id: UUID | None = None
+
+
+class ObservanceDated(Event):
+    """The dates of an observance in a year were entered, moved or taken back, by an officer or with a newer reference file.
+
+    `subject_id` is the change's own id. Both days are included; None: taken back, the year is awaiting again. One that
+    returns every year is told for this year and those ahead that can be entered, an event each.
+    """
+
+    type = "observance.dated"
+
+    key: str
+    year: int
+    starts_on: date | None
+    ends_on: date | None
