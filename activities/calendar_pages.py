@@ -26,13 +26,10 @@ def date_confidence(confidence: Confidence) -> str:
 
 @blueprint.app_template_filter()
 def working_words(entry: CalendarEntry) -> str:
-    """Whether offices work on the days of an entry, as far as it is known; nothing while the dates are awaited."""
-    if entry.span is None:
+    """On how many days of an entry offices work; nothing while the dates or the holidays of the year are not known."""
+    if entry.span is None or entry.working_days is None:
         return ""
     days, working = (entry.span.last - entry.span.first).days + 1, entry.working_days
-    if working is None:
-        past = entry.year < clock.today().year
-        return str(gettext("没有这一年的假期安排")) if past else str(gettext("假期安排还没有公布"))
     if days == 1:
         return str(gettext("工作日")) if working else str(gettext("休息日"))
     return str(gettext("%(days)s 天中有 %(working)s 个工作日", days=days, working=working))
@@ -88,4 +85,5 @@ def _days(entries: Iterable[CalendarEntry]) -> Iterator[CalendarDays]:
             description=said(gettext("来源：%(source)s", source=data_text(entry.source))),
             url=f"{public}{url_for('calendar.index')}",
             sequence=entry.revision,
+            tentative=entry.derived,
         )

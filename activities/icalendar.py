@@ -10,7 +10,10 @@ LONGEST_LINE = 75
 
 @dataclass(frozen=True, slots=True)
 class CalendarDays:
-    """Whole days, `first` to `last`, both included. `sequence` counts how often they were changed; `uid` never does."""
+    """Whole days, `first` to `last`, both included. `sequence` counts how often they were changed; `uid` never does.
+
+    `tentative`: not certain yet.
+    """
 
     uid: str
     first: date
@@ -19,6 +22,7 @@ class CalendarDays:
     description: str
     url: str
     sequence: int
+    tentative: bool = False
 
 
 def icalendar(name: str, days: Iterable[CalendarDays], made_at: datetime) -> bytes:
@@ -43,6 +47,7 @@ def _event(days: CalendarDays, made_at: datetime) -> Iterator[str]:
     yield f"DTSTART;VALUE=DATE:{days.first:%Y%m%d}"
     yield f"DTEND;VALUE=DATE:{days.last + timedelta(days=1):%Y%m%d}"  # the first day that is no part of it
     yield f"SEQUENCE:{days.sequence}"
+    yield f"STATUS:{'TENTATIVE' if days.tentative else 'CONFIRMED'}"
     yield f"SUMMARY:{_text(days.summary)}"
     yield f"DESCRIPTION:{_text(days.description)}"
     yield f"URL:{days.url}"

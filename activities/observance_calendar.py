@@ -49,6 +49,11 @@ class CalendarEntry:
         return self.span is None
 
     @property
+    def derived(self) -> bool:
+        """Whether its dates were reckoned from others and no notice was read: to be checked."""
+        return self.confidence is Confidence.D
+
+    @property
     def fixed(self) -> bool:
         """Whether it returns every year on the same day."""
         return self.kind is ObservanceKind.FIXED

@@ -46,7 +46,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def test_a_calendar_holds_what_the_standard_asks_for() -> None:
-    week = day(uid="week", first=date(2027, 12, 25), last=date(2027, 12, 31), sequence=3)
+    week = day(uid="week", first=date(2027, 12, 25), last=date(2027, 12, 31), sequence=3, tentative=True)
     found = read(icalendar("日历", [day(), week], MADE))
     assert found[0] == ("BEGIN", "VCALENDAR")
     assert found[-1] == ("END", "VCALENDAR")
@@ -59,6 +59,7 @@ def test_a_calendar_holds_what_the_standard_asks_for() -> None:
     assert (events[0]["DTSTART;VALUE=DATE"], events[0]["DTEND;VALUE=DATE"]) == ("20270616", "20270617")
     assert (events[1]["DTSTART;VALUE=DATE"], events[1]["DTEND;VALUE=DATE"]) == ("20271225", "20280101")
     assert events[1]["SEQUENCE"] == "3"
+    assert [event["STATUS"] for event in events] == ["CONFIRMED", "TENTATIVE"]
     assert events[0]["SUMMARY"] == "全国低碳日"
 
 
