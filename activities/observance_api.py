@@ -63,7 +63,7 @@ class ObservancesOut(BaseModel):
 class ObservancePath(BaseModel):
     """An announced observance in a year."""
 
-    key: str = Field(max_length=32)
+    key: str = Field(pattern="^[a-z][a-z0-9_]{0,31}$")
     year: int = Field(ge=2000, le=2999)
 
 

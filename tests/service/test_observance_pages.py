@@ -234,8 +234,9 @@ def test_other_staff_look_and_change_nothing(world: World) -> None:
     nobody.get("/bureau/observances")
     assert nobody.path == "/staff/login"
     desk = browser(world, world.officer)
-    desk.get("/bureau/observances/no_such_day")
-    assert desk.status == 404
+    for unknown in ("no_such_day", "%00"):
+        desk.get(f"/bureau/observances/{unknown}")
+        assert desk.status == 404
 
 
 @sqlite
