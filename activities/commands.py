@@ -35,6 +35,8 @@ def load_reference_command(directory: Path | None) -> None:
         raise click.exceptions.Exit(1) from None
     for entry in report.loaded:
         click.echo(f"{entry.file}: {entry.what}: {entry.rows} rows, {entry.new} new, {entry.changed} changed")
+    for kept in report.kept:
+        click.echo("{file}:{line} {column}: {reason}".format(**kept._asdict()), err=True)
     click.echo(f"reference data version {report.version}")
 
 

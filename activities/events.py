@@ -108,9 +108,10 @@ class TreesPlanted(Event):
 
 
 class ObservanceDated(Event):
-    """An officer entered, moved or took back the dates of an observance in a year. `subject_id` is the entry's own id.
+    """The dates of an observance in a year were entered, moved or taken back, by an officer or with a newer reference file.
 
-    Without dates it was taken back: the year is awaiting its announcement again.
+    `subject_id` is the change's own id. Both days are included; None: taken back, the year is awaiting again. One that
+    returns every year is told for this year and those ahead that can be entered, an event each.
     """
 
     type = "observance.dated"

@@ -54,6 +54,26 @@ HINTS = (
     ),
 )
 
+#: The latest change `c` of every observance and year.
+_LATEST_CHANGE = (
+    "observance_change c JOIN (SELECT key, year, max(revision) AS revision, count(*) AS n FROM observance_change "
+    "GROUP BY key, year) l ON l.key = c.key AND l.year = c.year AND l.revision = c.revision"
+)
+
+OBSERVANCES = (
+    _rows(
+        f"SELECT c.id FROM {_LATEST_CHANGE} LEFT JOIN observance o ON o.key = c.key AND o.year = c.year "
+        "WHERE COALESCE(o.starts_on, '') <> COALESCE(c.starts_on, '') OR COALESCE(o.ends_on, '') <> COALESCE(c.ends_on, '') "
+        "OR (o.key IS NOT NULL AND (o.name_zh <> c.name_zh OR o.name_en <> c.name_en OR o.kind <> c.kind "
+        "OR o.source <> c.source OR o.confidence <> c.confidence))",
+        "an observance says what its latest change says",
+    ),
+    _rows(
+        f"SELECT c.id FROM {_LATEST_CHANGE} WHERE l.n <> l.revision",
+        "the changes of an observance have no gap",
+    ),
+)
+
 TREES = (
     _rows(
         f"SELECT p.id FROM planting p LEFT JOIN {_events_of('trees.planted')} e ON e.subject_id = p.id "
@@ -219,6 +239,7 @@ INVARIANTS = (
     Invariant("no more loads of a kind on a day than its limit", _too_many_loads),
     *TREES,
     *HINTS,
+    *OBSERVANCES,
     *DECLARATIONS,
     _rows(
         f"SELECT a.id FROM action a LEFT JOIN {_events_of('action.recorded')} e ON e.subject_id = a.id "

@@ -1,20 +1,17 @@
 """Observances: the days campaigns follow. Fixed ones return every year; announced ones follow no rule and
-stand in the table year by year, never in a formula."""
+stand in the table year by year, never in a formula.
 
-from collections.abc import Iterator
+How they are changed, and by whom, is in `activities.observance_changes`; a year as people read it in
+`activities.observance_calendar`."""
+
 from datetime import date
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from activities.catalogue import PACKAGE_DATA
 from activities.quantify.factors import Confidence
-from tanpuhui import cells
-from tanpuhui.csvtext import Problem
 from tanpuhui.db import enum_type
-from tanpuhui.reference import Column, LoadCount, Reading, ReferenceFile, store
 
 #: `year` of an observance that returns every year.
 EVERY_YEAR = 0
@@ -58,13 +55,14 @@ class Observance(SQLModel, table=True):
 
     def span(self, year: int) -> tuple[date, date] | None:
         """First and last day in `year`; None when it is not known for that year."""
-        if self.kind is ObservanceKind.FIXED:
-            return date.fromisoformat(f"{year}-{self.starts_on}"), date.fromisoformat(
-                f"{year}-{self.ends_on}"
-            )
-        if self.year != year:
+        if self.year not in (EVERY_YEAR, year):
             return None
-        return date.fromisoformat(self.starts_on), date.fromisoformat(self.ends_on)
+        return day_in(year, self.starts_on), day_in(year, self.ends_on)
+
+
+def day_in(year: int, text: str) -> date:
+    """The day that ``MM-DD`` is in `year`; ``YYYY-MM-DD`` is itself."""
+    return date.fromisoformat(f"{year}-{text}" if len(text) == 5 else text)
 
 
 def observances_of(session: Session, year: int) -> list[tuple[Observance, date, date]]:
@@ -73,56 +71,3 @@ def observances_of(session: Session, year: int) -> list[tuple[Observance, date, 
     spans = [(observance, observance.span(year)) for observance in session.exec(query)]
     known = [(observance, *span) for observance, span in spans if span]
     return sorted(known, key=lambda entry: (entry[1], entry[0].key))
-
-
-# --- reference file -----------------------------------------------------------------------------------------
-
-
-def _month_day_or_day(cell: str) -> str:
-    """``MM-DD`` of every year (the 29th of February is not) or a whole date."""
-    if len(cell) == 5:
-        cells.day(f"2001-{cell}")
-        return cell
-    return str(cells.day(cells.text(cell)))
-
-
-def _check(_connection: Connection, reading: Reading) -> Iterator[Problem]:
-    for row in reading.rows(OBSERVANCES_FILE):
-        kind, year = row.get("kind"), row.get("year")
-        starts, ends = row.get("starts_on"), row.get("ends_on")
-        fixed = kind is ObservanceKind.FIXED
-        if kind and "year" in row.values and fixed != (year is None):
-            yield row.bad("year", f"must {'' if fixed else 'not '}be empty for a {kind} observance")
-        for column, value in (("starts_on", starts), ("ends_on", ends)):
-            if kind and value and fixed != (len(value) == 5):
-                yield row.bad(column, f"must be written {'MM-DD' if fixed else 'YYYY-MM-DD'}")
-        if starts and ends and len(starts) == len(ends) and ends < starts:
-            yield row.bad("ends_on", f"ends ({ends}) before it starts ({starts})")
-        if year and starts and len(starts) == 10 and starts[:4] != str(year):
-            yield row.bad("starts_on", f"does not lie in {year}")
-
-
-def _write(connection: Connection, reading: Reading) -> LoadCount:
-    rows = [row.values for row in reading.rows(OBSERVANCES_FILE)]
-    return store(connection, "observance", [{**row, "year": row["year"] or EVERY_YEAR} for row in rows])
-
-
-OBSERVANCES_FILE = ReferenceFile(
-    what="observance",
-    pattern="observances.csv",
-    columns=(
-        Column("key", cells.code),
-        Column("name_zh", cells.name),
-        Column("name_en", cells.name),
-        Column("kind", cells.choice(ObservanceKind)),
-        Column("year", cells.optional(cells.whole(2000, 2999))),
-        Column("starts_on", _month_day_or_day),
-        Column("ends_on", _month_day_or_day),
-        Column("source", cells.text),
-        Column("confidence", cells.choice(Confidence)),
-    ),
-    key=("key", "year"),
-    home=PACKAGE_DATA,
-    check=_check,
-    write=_write,
-)

@@ -1,12 +1,13 @@
 """Keep the translations: ``python -m tests.translations`` extracts, updates both catalogues and compiles them.
 
 Two catalogues, one for each direction. Our own texts are Chinese in the code, and ``en`` translates them. The
-texts of the reference data (baselines, regions, notes of factors) are English in the files, and ``zh``
-translates those.
+texts of the reference data (baselines, regions, notes of factors, sources of observances) are English in the
+files, and ``zh`` translates those.
 """
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,7 +26,9 @@ _SOURCES = ("platform/tanpuhui", "activities", "rewards")
 _METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "NN_": (1, 1)}
 _FACTORS = ROOT / "activities" / "reference" / "factors.csv"
-_DATA_COLUMNS = ("baseline", "region", "note")
+_OBSERVANCES = ROOT / "activities" / "reference" / "observances.csv"
+_ENGLISH = re.compile(r"^[ -~]+$|[A-Za-z]{4,}")
+_DATA_COLUMNS = {_FACTORS: ("baseline", "region", "note"), _OBSERVANCES: ("source",)}
 
 
 def wanted(language: str) -> Catalog:
@@ -46,11 +49,12 @@ def _own_texts() -> Iterator[tuple[str, str | tuple[str, ...]]]:
 
 
 def _data_texts() -> Iterator[tuple[str, str]]:
-    with _FACTORS.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            for column in _DATA_COLUMNS:
-                if row[column] and row[column].isascii():
-                    yield _FACTORS.relative_to(ROOT).as_posix(), row[column]
+    for file, columns in _DATA_COLUMNS.items():
+        with file.open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines):
+                for column in columns:
+                    if _ENGLISH.search(row[column]):
+                        yield file.relative_to(ROOT).as_posix(), row[column]
 
 
 def stored(language: str) -> Catalog:

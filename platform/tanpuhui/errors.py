@@ -289,6 +289,13 @@ class ProposalChanged(Conflict):
     code, text = "proposal_changed", N_("提案在您打开之后有改动，请看过新的内容再复核。")
 
 
+class ObservanceChanged(Conflict):
+    """Somebody else changed the observance since this form was opened."""
+
+    code, text = "observance_changed", N_("刚刚有人改过这个日子，您填写的还没有保存。")
+    next_step = N_("请看一看现在的日期，仍要修改就再保存一次。")
+
+
 class FactorOverlap(Conflict):
     """The validity of a factor shares days with a published version of its kind."""
 

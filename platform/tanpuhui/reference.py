@@ -21,6 +21,7 @@ from tanpuhui.cells import Convert
 from tanpuhui.csvtext import Problem, Sheet, read_sheet
 from tanpuhui.db import Statement, session_on
 from tanpuhui.errors import InvalidReference
+from tanpuhui.events import Event
 
 if TYPE_CHECKING:
     from tanpuhui.rooms import House
@@ -104,10 +105,12 @@ class Row:
 
 
 class LoadCount(NamedTuple):
-    """Rows written by a load."""
+    """Rows written by a load; where it `kept` what people entered since; and what is to be published of it."""
 
     new: int = 0
     changed: int = 0
+    kept: tuple[Problem, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 def _nothing_to_check(_connection: Connection, _reading: "Reading") -> Iterable[Problem]:
@@ -165,10 +168,14 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class LoadReport:
-    """The result of a load: counts in the order written, and the version of reference data after it."""
+    """The result of a load: counts in the order written, and the version of reference data after it.
+
+    `kept`: the cells in which the files differ from what people entered since, which stands.
+    """
 
     loaded: tuple[Loaded, ...]
     version: int
+    kept: tuple[Problem, ...] = ()
 
 
 def load_reference(house: "House", directory: Path | None = None) -> LoadReport:
@@ -185,11 +192,14 @@ def load_reference(house: "House", directory: Path | None = None) -> LoadReport:
         found = [*reading.problems, *(bad for file in files for bad in file.check(connection, reading))]
         if found:
             raise InvalidReference(errors=[bad._asdict() for bad in sorted(set(found))])
-        loaded = tuple(_write(connection, file, reading) for file in files if reading.rows(file))
+        counts = {file: file.write(connection, reading) for file in files if reading.rows(file)}
+        loaded = tuple(_loaded(file, reading.rows(file), count) for file, count in counts.items())
         if any(count.new or count.changed for count in loaded):
             bump(connection)
             _note(connection, loaded)
-        return LoadReport(loaded, current_version(connection))
+        house.publish(connection, [event for count in counts.values() for event in count.events])
+        kept = tuple(problem for count in counts.values() for problem in count.kept)
+        return LoadReport(loaded, current_version(connection), kept)
 
     return house.db.run(work)
 
@@ -208,10 +218,9 @@ def _note(connection: Connection, loaded: Sequence["Loaded"]) -> None:
         )
 
 
-def _write(connection: Connection, file: ReferenceFile, reading: Reading) -> Loaded:
-    rows = reading.rows(file)
-    count = file.write(connection, reading)
-    return Loaded(", ".join(sorted({row.file for row in rows})), file.what, len(rows), *count)
+def _loaded(file: ReferenceFile, rows: Sequence[Row], count: LoadCount) -> Loaded:
+    names = ", ".join(sorted({row.file for row in rows}))
+    return Loaded(names, file.what, len(rows), count.new, count.changed)
 
 
 def _paths(files: Sequence[ReferenceFile], directory: Path | None) -> list[Path]:

@@ -187,7 +187,7 @@ def test_a_campaign_that_moves_is_announced_anew_and_a_cancelled_one_takes_no_st
     gone = launch(world)
     campaign_desk.cancel(world.house, world.organiser, gone.id, "台风")
     for day in (date(2027, 6, 20), date(2027, 6, 25)):
-        date_it(world.house, "low_carbon_day", day, day)
+        date_it(world, "low_carbon_day", day, day)
         tick(world.house)
         time.shift(timedelta(minutes=2))
     assert [(one.step, one.occasion.day) for one in taken(world.house, campaign.id)] == [

@@ -11,12 +11,12 @@ import time_machine
 from pydantic import ValidationError
 from sqlmodel import SQLModel, select
 
-from activities import campaign_desk, campaigns
+from activities import campaign_desk, campaigns, observance_changes
 from activities.campaign_desk import CampaignIn, ChangeIn
 from activities.campaign_notices import CampaignNotice, NoticeKind, mark_seen, notices_of, unseen
 from activities.campaign_rules import Rules, by_dates
 from activities.campaigns import Campaign, CampaignVersion, Stage, VersionState, open_version, stage_of
-from activities.events import ObservanceDated
+from activities.observance_words import Said
 from tanpuhui import clock, ids
 from tanpuhui.errors import (
     ApproverIsSubmitter,
@@ -26,7 +26,7 @@ from tanpuhui.errors import (
     NotFound,
     TanpuhuiError,
 )
-from tanpuhui.rooms import House, build_house
+from tanpuhui.rooms import build_house
 from tanpuhui.staff import Role
 from tests.tables import contents, written
 from tests.threads import at_once
@@ -259,34 +259,16 @@ def test_a_weekly_campaign_is_open_in_its_hours_alone(world: World, time: Any) -
 # --- the calendar --------------------------------------------------------------------------------------------
 
 
-def date_it(house: House, key: str, first: date | None, last: date | None, year: int = 2027) -> None:
-    """What an officer's entry does: the row, and the fact, in one transaction."""
-    with house.db.transaction() as connection:
-        connection.execute(
-            sa.text("DELETE FROM observance WHERE key = :key AND year = :year"), {"key": key, "year": year}
-        )
-        if first and last:
-            row = {
-                "key": key,
-                "year": year,
-                "name_zh": "全国低碳日",
-                "name_en": "National Low-Carbon Day",
-                "kind": "announced",
-                "starts_on": str(first),
-                "ends_on": str(last),
-                "source": "通知",
-                "confidence": "A",
-            }
-            connection.execute(sa.insert(SQLModel.metadata.tables["observance"]).values(row))
-        fact = ObservanceDated(
-            subject_id=ids.new_id(),
-            recorded_at=clock.now(),
-            key=key,
-            year=year,
-            starts_on=first,
-            ends_on=last,
-        )
-        house.publish(connection, [fact])
+def date_it(world: World, key: str, first: date | None, last: date | None, year: int = 2027) -> None:
+    """An officer enters, moves or takes back the days of an observance."""
+    with world.house.db.reading_session() as session:
+        before = observance_changes.latest(session, key, year)
+    seen = before.revision if before else 0
+    if first and last:
+        said = Said(str(first), str(last), "通知", "A")
+        observance_changes.enter(world.house, world.officer, key, year, said, seen=seen)
+    else:
+        observance_changes.take_back(world.house, world.officer, key, year, "通知撤回", seen=seen)
 
 
 def anchored(**more: Any) -> dict[str, Any]:
@@ -299,20 +281,20 @@ def test_a_campaign_waits_for_its_date_and_moves_with_it(world: World, time: Any
     when = anchored(from_offset=-2, until="energy_saving_week", until_offset=0)
     campaign = launch(world, site, when=when)
     assert stage(world, campaign.id) is Stage.AWAITING
-    date_it(world.house, "low_carbon_day", date(2027, 7, 7), date(2027, 7, 7))
+    date_it(world, "low_carbon_day", date(2027, 7, 7), date(2027, 7, 7))
     assert stage(world, campaign.id) is Stage.AWAITING  # of two days one is known
-    date_it(world.house, "energy_saving_week", date(2027, 7, 5), date(2027, 7, 11))
+    date_it(world, "energy_saving_week", date(2027, 7, 5), date(2027, 7, 11))
     with world.house.db.reading_session() as session:
         found = session.get_one(Campaign, campaign.id)
         assert found.starts_at == datetime(2027, 7, 4, 16, tzinfo=UTC)  # midnight of the 5th in Shanghai
         assert found.ends_at == datetime(2027, 7, 11, 16, tzinfo=UTC)
-    date_it(world.house, "low_carbon_day", date(2027, 7, 8), date(2027, 7, 8))
-    date_it(world.house, "low_carbon_day", None, None)
+    date_it(world, "low_carbon_day", date(2027, 7, 8), date(2027, 7, 8))
+    date_it(world, "low_carbon_day", None, None)
     assert stage(world, campaign.id) is Stage.AWAITING
-    date_it(world.house, "low_carbon_day", date(2027, 7, 7), date(2027, 7, 7))
+    date_it(world, "low_carbon_day", date(2027, 7, 7), date(2027, 7, 7))
     time.move_to(datetime(2027, 7, 6, 4, tzinfo=UTC))
     assert campaign_of(world, code) == campaign.id
-    date_it(world.house, "low_carbon_day", date(2027, 7, 9), date(2027, 7, 9))  # too late: it has begun
+    date_it(world, "low_carbon_day", date(2027, 7, 9), date(2027, 7, 9))  # too late: it has begun
     assert campaign_of(world, code) == campaign.id
     assert told(world, campaign.id)[1:] == [
         (NoticeKind.MOVED, {"first": "2027-07-05", "last": "2027-07-11"}),
@@ -327,12 +309,12 @@ def test_days_that_leave_no_window_are_told_and_never_guessed(world: World) -> N
     site = world.site("recycle_glass")
     campaign = launch(world, site, when=anchored(until="energy_saving_week"))
     other = launch(world, site, when=anchored(from_offset=1, until_offset=1))
-    date_it(world.house, "energy_saving_week", date(2027, 7, 1), date(2027, 7, 3))
-    date_it(world.house, "low_carbon_day", date(2027, 7, 7), date(2027, 7, 7))
+    date_it(world, "energy_saving_week", date(2027, 7, 1), date(2027, 7, 3))
+    date_it(world, "low_carbon_day", date(2027, 7, 7), date(2027, 7, 7))
     assert stage(world, campaign.id) is Stage.AWAITING
     assert told(world, campaign.id)[-1] == (NoticeKind.NO_DAYS, {})
     assert stage(world, other.id) is Stage.ANNOUNCED
-    date_it(world.house, "low_carbon_day", date(2027, 5, 7), date(2027, 5, 7))  # past when it is entered
+    date_it(world, "low_carbon_day", date(2027, 5, 7), date(2027, 5, 7))  # past when it is entered
     assert stage(world, other.id) is Stage.AWAITING
     assert told(world, other.id)[-1] == (NoticeKind.NO_DAYS, {})
     with pytest.raises(InvalidField):

@@ -207,6 +207,7 @@ def addresses(world: World, life: Life) -> list[str]:
             "feedback_id": column("id", "feedback"),
             "message_id": column("id", "message"),
             "provider": ["oidc"],
+            "key": ["low_carbon_day"],
             "first": ["1"],
             "number": column("number", "member_card"),
             "order_id": column("id", "void_order") or ["00000000-0000-7000-8000-000000000000"],

@@ -64,6 +64,9 @@ OPERATIONS = [
     ("POST", "/api/v1/feedback"),
     ("GET", "/api/v1/me/feedback"),
     ("GET", "/api/v1/limits"),
+    ("GET", "/api/v1/observances"),
+    ("PUT", "/api/v1/bureau/observances/{key}/{year}"),
+    ("DELETE", "/api/v1/bureau/observances/{key}/{year}"),
 ]
 
 #: What anybody may read without a token.
@@ -74,6 +77,7 @@ PUBLIC = {
     ("get", "/api/v1/evidence"),
     ("get", "/api/v1/sites"),
     ("get", "/api/v1/limits"),
+    ("get", "/api/v1/observances"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.
@@ -241,6 +245,21 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
             "officer",
             {"query": {"version": ["clean_plate@1"], "preset": "newest"}},
         ),
+        ("GET", "/api/v1/observances"): (None, {"query": {"year": 2020}}),
+        ("PUT", "/api/v1/bureau/observances/{key}/{year}"): (
+            "officer",
+            {
+                "path_parameters": {"key": "low_carbon_day", "year": 2016},
+                "body": {"starts_on": "2016-06-14", "source": "通知", "confidence": "A", "revision": 0},
+            },
+        ),
+        ("DELETE", "/api/v1/bureau/observances/{key}/{year}"): (
+            "officer",
+            {
+                "path_parameters": {"key": "low_carbon_day", "year": 2018},
+                "query": {"source": "没有查到通知", "revision": 0},
+            },
+        ),
     }
 
 
@@ -277,7 +296,12 @@ def test_the_checks_see_an_answer_that_is_not_described(
 
 def _aim(case: Any, world: World, code: str, number: int, site: Any) -> None:
     """Point a request at things that are there, so that more than the first check is reached."""
-    known = {"site_id": str(site.id), "code_id": number, "version_id": "clean_plate@1"}
+    known = {
+        "site_id": str(site.id),
+        "code_id": number,
+        "version_id": "clean_plate@1",
+        "key": "low_carbon_day",
+    }
     case.path_parameters.update({name: known[name] for name in case.path_parameters if name in known})
     if isinstance(case.body, dict) and isinstance(case.body.get("code"), str):
         case.body["code"] = code

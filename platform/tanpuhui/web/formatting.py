@@ -149,6 +149,18 @@ def short_day(value: date) -> str:
     return format_date(value, format="M月d日" if language() == "zh" else "d MMM", locale=language())
 
 
+def day_span(first: date, last: date) -> str:
+    """Days of one year, from the first to the last: 2026年6月15日–6月21日; one day is itself."""
+    if first == last:
+        return day(first)
+    return f"{day(first)}–{short_day(last)}" if language() == "zh" else f"{short_day(first)} – {day(last)}"
+
+
+def weekday(value: date) -> str:
+    """The day of the week: 星期五."""
+    return format_date(value, format="EEEE", locale=language())
+
+
 def moment(value: datetime) -> str:
     """A moment as the clocks of the district show it: 2026年11月23日 14:05."""
     pattern = "y年M月d日 HH:mm" if language() == "zh" else "d MMM y, HH:mm"
@@ -257,6 +269,8 @@ _FILTERS: tuple[Any, ...] = (
     name_of,
     day,
     short_day,
+    day_span,
+    weekday,
     moment,
     time_of_day,
     ago,

@@ -44,6 +44,13 @@ def places() -> list[tuple[str, str, str, str]]:
             "share",
             gettext("申报"),
         ),
+        (
+            {Role.OFFICER, Role.ADMIN, Role.AUDITOR},
+            "observances",
+            "observances.listed",
+            "calendar",
+            gettext("日历"),
+        ),
         (managers, "reviews", "reviews.queue", "check", gettext("审核")),
         ({Role.OFFICER, Role.ADMIN}, "self_reports", "self_reports.desk", "list", gettext("自报")),
         ({Role.OFFICER, Role.ADMIN}, "feedback", "feedback_desk.queue", "speech", letters),
