@@ -148,6 +148,7 @@ class CampaignApproved(Event):
     type = "campaign.approved"
 
     version: int
+    title: str
     bonus: BonusRules | None
 
 
