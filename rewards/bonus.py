@@ -57,9 +57,10 @@ def follow(connection: Connection, events: Sequence[Deed | CampaignAdvanced | Ca
 
     Each event may come again, and in any order.
     """
-    batches = _by_campaign(events)
-    with_pool = pools(connection, list(batches))
-    batches = {campaign_id: batches[campaign_id] for campaign_id in sorted(with_pool)}
+    found = _by_campaign(events)
+    batches = {campaign_id: found[campaign_id] for campaign_id in sorted(pools(connection, list(found)))}
+    if not batches:
+        return
     theirs = {
         deed.resident_id
         for batch in batches.values()
@@ -297,6 +298,6 @@ GRANTING = Later(
     "campaign bonus",
     (ActionRecorded, ActionConfirmed, ActionVoided, CampaignAdvanced, CampaignCancelled),
     follow,
-    batch=500,
+    batch=200,
 )
 BONUS_FEED = Feed((BonusGranted, BonusReturned), _contributions)

@@ -157,6 +157,8 @@ def level(session: Session, pool: CampaignPool, wanted: int) -> None:
 
 def pools(connection: Connection, campaign_ids: Sequence[UUID]) -> Mapping[UUID, CampaignPool]:
     """The pools of these campaigns, of those that have one; as they are, in nobody's turn."""
+    if not campaign_ids:
+        return {}
     with session_on(connection) as session:
         found = session.exec(select(CampaignPool).where(col(CampaignPool.campaign_id).in_(campaign_ids)))
         return {pool.campaign_id: pool for pool in found}
