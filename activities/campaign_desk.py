@@ -307,6 +307,7 @@ def put_in_force(house: House, session: Session, campaign: Campaign, version: Ca
                 subject_id=campaign.id,
                 recorded_at=version.decided_at or clock.now(),
                 version=version.number,
+                title=version.title,
                 bonus=bonus_of(rules),
             )
         ],

@@ -154,6 +154,8 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
     _dine_last_month(district)
     for day in range(days):
         _live(district, start + timedelta(days=day))
+        with clock.pretending(start + timedelta(days=day, hours=17)):
+            house.relay.drain()
         click.echo(f"\rday {day + 1} of {days}: {len(district.recorded)} actions", nl=False, err=True)
     click.echo("", err=True)
     _void_some(district)
@@ -340,15 +342,22 @@ def _staffed_code(district: _District) -> str:
 def _launch(district: _District, days: int) -> None:
     """A campaign that is over by the end, one that is open then, and one that is still to come."""
     start, end = clock.now(), clock.now() + timedelta(days=days)
-    for title, kind, starts_at, ends_at in (
-        ("光盘行动周", SiteKind.CANTEEN, start, start + (end - start) / 2),
-        ("绿色出行月", SiteKind.TRANSIT_STOP, start + (end - start) / 2, end + timedelta(days=20)),
-        ("旧衣新生周末", SiteKind.CLOTHES_BIN, end + timedelta(days=4), end + timedelta(days=6)),
+    half = start + (end - start) / 2
+    few, some = ({"by": "percent", "amount": 20, "cap": cap, "budget": 30 * cap} for cap in (10, 40))
+    for title, kind, starts_at, ends_at, bonus in (
+        ("光盘行动周", SiteKind.CANTEEN, start, half, few),
+        ("绿色出行月", SiteKind.TRANSIT_STOP, half, end + timedelta(days=20), some),
+        ("旧衣新生周末", SiteKind.CLOTHES_BIN, end + timedelta(days=4), end + timedelta(days=6), None),
     ):
         taking_part = [site.id for site, _token, _kinds in district.places if site.kind == kind]
         if taking_part:
             rules = Rules.model_validate(
-                {"when": by_dates(starts_at, ends_at), "site_ids": taking_part, "announce_days": 60}
+                {
+                    "when": by_dates(starts_at, ends_at),
+                    "site_ids": taking_part,
+                    "announce_days": 60,
+                    "bonus": bonus,
+                }
             )
             campaign_in = campaign_desk.CampaignIn(
                 title=title, division_code=district.house.settings.district_code, rules=rules

@@ -149,6 +149,7 @@ class CampaignApproved(Event):
     type = "campaign.approved"
 
     version: int
+    title: str
     bonus: BonusRules | None
 
 

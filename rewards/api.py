@@ -1,15 +1,18 @@
 """The JSON API of this room: a resident's own statement, and the public table of evidence."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
 from flask import Response
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field
 
-from rewards import ledger
+from rewards import bonus_view, ledger
+from rewards.bonus_view import PublicBonus
 from rewards.evidence import tiers
-from rewards.statements import Line, statement
+from rewards.pools import BonusUnit
+from rewards.statements import BonusLine, Line, statement
 from tanpuhui.errors import NotAllowed
 from tanpuhui.figures import POLLUTANTS
 from tanpuhui.rooms import House
@@ -28,7 +31,7 @@ class LineOut(BaseModel):
     """One fact: an action recorded, confirmed, rejected or voided, the points it moved, the balance after."""
 
     position: int
-    type: str
+    type: Literal["action.recorded", "action.confirmed", "action.rejected", "action.voided"]
     action_id: str
     kind: str
     quantity: float
@@ -49,12 +52,26 @@ class LineOut(BaseModel):
     co_ug: int | None
 
 
+class BonusLineOut(BaseModel):
+    """Points of a campaign's bonus for a record: granted, or taken back because the record was voided."""
+
+    position: int
+    type: Literal["bonus.granted", "bonus.returned"]
+    action_id: str
+    kind: str
+    campaign_id: str
+    campaign: str = Field(description="Title of the campaign")
+    recorded_at: str
+    points: int
+    balance_after: int | None
+
+
 class StatementOut(BaseModel):
     """Lines, latest first; `next_before` asks for the page after."""
 
     balance: int
     pending: int = Field(description="Points of records that wait for review; they cannot be spent yet")
-    lines: list[LineOut]
+    lines: list[LineOut | BonusLineOut]
     next_before: int | None
 
 
@@ -75,6 +92,30 @@ class EvidenceOut(BaseModel):
     evidence: list[TierOut]
 
 
+class CampaignPath(BaseModel):
+    """The campaign that is asked about."""
+
+    campaign_id: UUID
+
+
+class BonusOut(BaseModel):
+    """What a campaign gives on top of the points of its records, and how far its budget has gone, in whole points."""
+
+    campaign_id: str
+    title: str
+    unit: BonusUnit | None = Field(
+        description="percent: of a record's own points, rounded down; points: a record; null: it gives none any more"
+    )
+    amount: int | None
+    cap: int | None = Field(description="The most that one resident gets in the campaign")
+    budget: int
+    granted: int | None = Field(description="null while fewer than five residents have any")
+    left: int | None = Field(
+        description="null while fewer than five residents have any; 0 once it is closed and the rest went back"
+    )
+    closed: bool
+
+
 def blueprint(house: House) -> APIBlueprint:
     """The operations of this room under `/api/v1`."""
     api = api_blueprint("rewards-api", __name__)
@@ -93,7 +134,9 @@ def blueprint(house: House) -> APIBlueprint:
             {
                 "balance": balance,
                 "pending": pending,
-                "lines": [_line(line) for line in lines],
+                "lines": [
+                    _bonus_line(line) if isinstance(line, BonusLine) else _line(line) for line in lines
+                ],
                 "next_before": lines[-1].position if more else None,
             }
         )
@@ -110,7 +153,44 @@ def public_blueprint(house: House) -> APIBlueprint:
         with house.db.reading() as connection:
             return json_answer({"evidence": [asdict(tier) for tier in tiers(connection)]})
 
+    @api.get(
+        "/campaigns/<campaign_id>/bonus",
+        summary="What a campaign gives on top, and how far its budget has gone",
+        responses={"200": BonusOut, **READING},
+    )
+    def get_bonus(path: CampaignPath) -> Response:
+        with house.db.reading() as connection:
+            return json_answer(_bonus(bonus_view.public_bonus(connection, path.campaign_id)))
+
     return api
+
+
+def _bonus(bonus: PublicBonus) -> dict[str, Any]:
+    return {
+        "campaign_id": str(bonus.campaign_id),
+        "title": bonus.title,
+        "unit": bonus.rule.unit.value if bonus.rule else None,
+        "amount": bonus.rule.amount if bonus.rule else None,
+        "cap": bonus.rule.cap if bonus.rule else None,
+        "budget": bonus.budget,
+        "granted": bonus.granted,
+        "left": bonus.left,
+        "closed": bonus.closed,
+    }
+
+
+def _bonus_line(line: BonusLine) -> dict[str, Any]:
+    return {
+        "position": line.position,
+        "type": line.bonus.type,
+        "action_id": str(line.bonus.subject_id),
+        "kind": line.bonus.kind,
+        "campaign_id": str(line.bonus.campaign_id),
+        "campaign": line.title,
+        "recorded_at": iso(line.bonus.recorded_at),
+        "points": line.points,
+        "balance_after": line.balance_after,
+    }
 
 
 def _line(line: Line) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from rewards.ledger import account_of, held_for
-from tanpuhui.holdings import Holding, table
+from tanpuhui.holdings import Holding, own, table
 from tanpuhui.i18n import N_
 
 _WITHOUT_NAME = N_("长期保存，账目才平；注销后只挂在一个找不到您的编号下。")
@@ -40,6 +40,14 @@ HOLDINGS = (
         why=N_("让余额的每一分都说得清来去。"),
         tables=("transfer",),
         query=_transfers,
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="bonuses",
+        what=N_("活动给您的加分"),
+        why=N_("让每人的上限和活动的预算都算得准，同一次记录只加一次。"),
+        tables=("campaign_grant",),
+        query=own("campaign_grant"),
         lasts=_WITHOUT_NAME,
     ),
 )

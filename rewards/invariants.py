@@ -16,8 +16,8 @@ from tanpuhui.rooms import Invariant
 
 _MOVED = (
     "(SELECT path, sum(amount) AS moved FROM ("
-    "SELECT destination AS path, amount FROM transfer WHERE destination LIKE 'resident:%' OR destination LIKE 'held:%' UNION ALL "
-    "SELECT source AS path, -amount FROM transfer WHERE source LIKE 'resident:%' OR source LIKE 'held:%') m GROUP BY path)"
+    "SELECT destination AS path, amount FROM transfer WHERE destination NOT LIKE 'programme:%' UNION ALL "
+    "SELECT source AS path, -amount FROM transfer WHERE source NOT LIKE 'programme:%') m GROUP BY path)"
 )
 _UNBALANCED = (
     f"SELECT a.path, a.balance, COALESCE(m.moved, 0) FROM account a LEFT JOIN {_MOVED} m ON m.path = a.path "
@@ -25,6 +25,10 @@ _UNBALANCED = (
 )
 _NO_ACCOUNT = (
     f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path WHERE a.path IS NULL"
+)
+#: What follows from campaigns is for `rewards.bonus_invariants`.
+_OF_ACTIONS = (
+    "SELECT count(*) FROM transfer WHERE reference NOT LIKE 'bonus:%' AND reference NOT LIKE 'pool:%'"
 )
 _EVENTS = Statement(
     "SELECT position, type, payload FROM event_log WHERE position > :position "
@@ -68,7 +72,7 @@ def _postings(connection: Connection) -> Iterator[str]:
                 moved = found.get(reference)
                 matched += moved is not None
                 yield from _following_breaches(deed, credit, moved)
-    total = connection.scalar(sa.text("SELECT count(*) FROM transfer"))
+    total = connection.scalar(sa.text(_OF_ACTIONS))
     if total != matched:
         yield f"{total} transfers, of which {matched} come from events"
 

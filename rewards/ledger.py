@@ -3,7 +3,7 @@
 A transfer moves whole points from a source to a destination: one row is both sides, so the books always
 balance. It is identified by its reference and never changed; a mistake is mended by a transfer the other way.
 Residents' accounts (``resident:<id>``) have a stored balance that cannot go below zero; so has what is held for a resident until
-a review is decided (``held:<id>``), which nothing spends. Programme accounts
+a review is decided (``held:<id>``), which nothing spends, and what a campaign may still give (``pool:campaign:<id>``). Programme accounts
 (``programme:<name>``) are where points come from; they have no stored balance, because a row that every scan
 updates would make all residents wait for each other: what they gave is the sum of their transfers.
 """
@@ -24,12 +24,12 @@ ACTIONS_PROGRAMME = "programme:actions"
 
 
 class Account(SQLModel, table=True):
-    """A resident's account, or what is held for them. Made by the first transfer to it."""
+    """A resident's account, what is held for them, or the pool of a campaign. Made by the first transfer to it."""
 
     __tablename__ = "account"
     __table_args__ = (
         sa.CheckConstraint("balance >= 0", name="balance"),
-        sa.CheckConstraint("path LIKE 'resident:%' OR path LIKE 'held:%'", name="path"),
+        sa.CheckConstraint("path LIKE 'resident:%' OR path LIKE 'held:%' OR path LIKE 'pool:%'", name="path"),
     )
 
     path: str = Field(primary_key=True, max_length=64)
@@ -37,7 +37,7 @@ class Account(SQLModel, table=True):
 
 
 class Transfer(SQLModel, table=True):
-    """Points moved. `balance_after` is the balance after it of the account credited, or else of the one taken from."""
+    """Points moved. `balance_after` is the balance after it of the resident's side if one is spendable, else of the side with a balance."""
 
     __tablename__ = "transfer"
     __table_args__ = (
@@ -74,6 +74,11 @@ def account_of(resident_id: UUID) -> str:
 def held_for(resident_id: UUID) -> str:
     """The path of the points that wait with a resident's records."""
     return f"held:{resident_id}"
+
+
+def pool_of(campaign_id: UUID) -> str:
+    """The path of what a campaign may still give."""
+    return f"pool:campaign:{campaign_id}"
 
 
 _CREDIT = insert_statement(
@@ -137,6 +142,23 @@ def release(connection: Connection, posting: Posting) -> int:
     return credit(connection, [posting], [posting.destination])[0]
 
 
+def disburse(connection: Connection, pool: str, postings: Sequence[Posting]) -> None:
+    """Post transfers out of a pool into residents' accounts, with one update of the pool. Raises InsufficientPoints.
+
+    The caller has taken the residents' turns.
+    """
+    if not _TAKE.run(connection, amount=sum(posting.amount for posting in postings), path=pool):
+        raise InsufficientPoints
+    credit(connection, postings, [])
+
+
+def restore(connection: Connection, pool: str, postings: Sequence[Posting]) -> None:
+    """Post transfers out of residents' accounts back into a pool, with one update of it. Raises InsufficientPoints."""
+    for posting in postings:
+        take(connection, posting)
+    _CREDIT.run(connection, [{"path": pool, "balance": sum(posting.amount for posting in postings)}])
+
+
 def find(connection: Connection, references: Sequence[str]) -> Mapping[str, sa.Row[tuple[str, ...]]]:
     """The transfers among `references`, by reference."""
     return {row.reference: row for row in _FIND.run(connection, references=references)}
@@ -144,19 +166,31 @@ def find(connection: Connection, references: Sequence[str]) -> Mapping[str, sa.R
 
 def balance(connection: Connection, resident_id: UUID) -> int:
     """A resident's balance in whole points."""
-    found = connection.scalar(
-        sa.text("SELECT balance FROM account WHERE path = :path"), {"path": account_of(resident_id)}
-    )
-    return int(found or 0)
+    return _balance_at(connection, account_of(resident_id))
 
 
 def held(connection: Connection, resident_id: UUID) -> int:
     """How many points of a resident wait with their records."""
-    found = connection.scalar(
-        sa.text("SELECT balance FROM account WHERE path = :path"), {"path": held_for(resident_id)}
-    )
-    return int(found or 0)
+    return _balance_at(connection, held_for(resident_id))
 
+
+def in_pool(connection: Connection, campaign_id: UUID) -> int:
+    """How many points the pool of a campaign holds."""
+    return _balance_at(connection, pool_of(campaign_id))
+
+
+def _balance_at(connection: Connection, path: str) -> int:
+    return balances(connection, [path]).get(path, 0)
+
+
+def balances(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
+    """The balances of these accounts, by path; none of one that nothing was ever posted to."""
+    return {row.path: row.balance for row in _BALANCES.run(connection, paths=paths)}
+
+
+_BALANCES = Statement(
+    "SELECT path, balance FROM account WHERE path {in:paths:text}", path="text", balance="int"
+)
 
 _FIND = Statement(
     "SELECT reference, source, destination, amount, balance_after, recorded_at FROM transfer "

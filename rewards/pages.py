@@ -1,5 +1,6 @@
 """The residents' pages of this room: statement, balance and published rules."""
 
+from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from uuid import UUID
@@ -7,10 +8,13 @@ from uuid import UUID
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import ledger, rules, statements
+from rewards import bonus_view, ledger, rules, statements
+from rewards.bonus_view import BonusOfRecord, PublicBonus
 from rewards.crediting import confirm_reference, credit_reference
 from rewards.evidence import tiers
+from rewards.statements import BonusLine, Line
 from tanpuhui import clock
+from tanpuhui.errors import NotFound
 from tanpuhui.web.auth import house, resident, resident_required, visitor
 
 blueprint = Blueprint("rewards", __name__, template_folder="templates")
@@ -69,6 +73,25 @@ def points_share(evidence: str) -> int:
         return rules.weights(connection).get(evidence, 0)
 
 
+@blueprint.app_template_global()
+def bonus_of_record(action_id: UUID, campaign_id: UUID | None) -> BonusOfRecord | None:
+    """What a record gets on top in its campaign; whoever shows it has seen that it may be shown."""
+    if campaign_id is None:
+        return None
+    with house().db.reading() as connection:
+        return bonus_view.bonus_of_record(connection, action_id, campaign_id)
+
+
+@blueprint.app_template_global()
+def bonus_of_campaign(campaign_id: UUID) -> PublicBonus | None:
+    """The bonus of a campaign, if it has one."""
+    with house().db.reading() as connection:
+        try:
+            return bonus_view.public_bonus(connection, campaign_id)
+        except NotFound:
+            return None
+
+
 @blueprint.get("/me/statement")
 @resident_required
 def statement() -> Answer:
@@ -77,13 +100,25 @@ def statement() -> Answer:
     with house().db.reading() as connection:
         lines = statements.statement(connection, resident().id, limit=_LINES, before=max(before, 0))
         balance = ledger.balance(connection, resident().id)
-    days = groupby(lines, key=lambda line: clock.day_of(line.deed.recorded_at))
+    days = groupby(lines, key=_day)
     return render_template(
         "rewards/statement.html",
         days=[(day, list(of_day)) for day, of_day in days],
         balance=balance,
         older=lines[-1].position if len(lines) == _LINES else None,
     )
+
+
+def _day(line: Line | BonusLine) -> date:
+    return clock.day_of((line.bonus if isinstance(line, BonusLine) else line.deed).recorded_at)
+
+
+@blueprint.get("/rewards/campaigns/<uuid:campaign_id>")
+def bonus(campaign_id: UUID) -> Answer:
+    """What a campaign gives on top, by which rule, and how far its budget has gone."""
+    with house().db.reading() as connection:
+        found = bonus_view.public_bonus(connection, campaign_id)
+    return render_template("rewards/bonus.html", bonus=found, fewest=bonus_view.FEWEST_TOLD)
 
 
 @blueprint.get("/rewards")

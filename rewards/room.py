@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import ledger, rules
+from rewards import bonus, grants, ledger, pools, rules
+from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
 from rewards.invariants import INVARIANTS
@@ -21,11 +22,21 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
 
 room = Room(
     name="rewards",
-    tables=(ledger.Account, ledger.Transfer, rules.PointsRule, rules.EvidenceWeight),
+    tables=(
+        ledger.Account,
+        ledger.Transfer,
+        rules.PointsRule,
+        rules.EvidenceWeight,
+        pools.CampaignPool,
+        pools.CampaignBonus,
+        grants.CampaignGrant,
+    ),
     blueprints=_blueprints,
-    same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING),
-    feeds=(POINTS_FEED,),
+    same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
+    later=(bonus.GRANTING,),
+    feeds=(POINTS_FEED, bonus.BONUS_FEED),
     reference=rules.REFERENCE_FILES,
-    invariants=tuple(INVARIANTS),
+    invariants=(*INVARIANTS, *BONUS_INVARIANTS),
     holdings=HOLDINGS,
+    letters=(bonus.USED_UP,),
 )

@@ -8,12 +8,22 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, ActionVoided, Deed
-from rewards import ledger
+from rewards import grants, ledger
+from rewards.bonus_view import titles
 from rewards.crediting import reference_of
+from rewards.events import Bonus, BonusGranted, BonusReturned
 from tanpuhui.db import Statement
 
-_TYPES: dict[str, type[Deed]] = {
-    event.type: event for event in (ActionRecorded, ActionConfirmed, ActionRejected, ActionVoided)
+_TYPES: dict[str, type[Deed] | type[Bonus]] = {
+    event.type: event
+    for event in (
+        ActionRecorded,
+        ActionConfirmed,
+        ActionRejected,
+        ActionVoided,
+        BonusGranted,
+        BonusReturned,
+    )
 }
 
 
@@ -58,6 +68,22 @@ class Line:
         )
 
 
+@dataclass(frozen=True)
+class BonusLine:
+    """Points of a campaign's bonus for a record, granted or taken back, signed, with the balance after."""
+
+    position: int
+    bonus: Bonus
+    title: str
+    points: int
+    balance_after: int | None
+
+    @property
+    def returned(self) -> bool:
+        """Whether it was taken back."""
+        return isinstance(self.bonus, BonusReturned)
+
+
 _READ = Statement(
     "SELECT position, type, payload FROM event_log WHERE resident_id = :resident AND position < :before "
     "AND type {in:types:text} ORDER BY position DESC LIMIT :limit",
@@ -69,25 +95,36 @@ _READ = Statement(
 
 def statement(
     connection: Connection, resident_id: UUID, *, limit: int = 50, before: int | None = None
-) -> Sequence[Line]:
+) -> Sequence[Line | BonusLine]:
     """The latest `limit` lines, or those before the line at position `before`."""
     resident = resident_id if connection.dialect.name == "postgresql" else resident_id.hex
     rows = _READ.run(connection, resident=resident, before=before or 2**62, types=tuple(_TYPES), limit=limit)
-    deeds = [_deed(row) for row in rows]
-    references = [reference_of(deed) for deed in deeds]
-    transfers = ledger.find(connection, references)
-    lines = []
-    for row, deed, reference in zip(rows, deeds, references, strict=True):
-        transfer = transfers.get(reference)
-        voided = isinstance(deed, ActionVoided)
-        line = Line(row.position, voided, deed, 0, None)
-        if transfer and line.sign:
-            line = replace(line, points=line.sign * transfer.amount, balance_after=transfer.balance_after)
-        elif transfer and line.pending:
-            line = replace(line, held=transfer.amount)
-        lines.append(line)
-    return lines
+    events = [(row.position, _TYPES[row.type].from_payload(row.payload)) for row in rows]
+    transfers = ledger.find(connection, [_reference(event) for _, event in events])
+    campaigns = titles(connection, [event.campaign_id for _, event in events if isinstance(event, Bonus)])
+    return [
+        _bonus_line(position, event, campaigns[event.campaign_id], transfers.get(_reference(event)))
+        if isinstance(event, Bonus)
+        else _line(position, event, transfers.get(_reference(event)))
+        for position, event in events
+    ]
 
 
-def _deed(row: sa.Row[tuple[str, ...]]) -> Deed:
-    return _TYPES[row.type].from_payload(row.payload)
+def _reference(event: Deed | Bonus) -> str:
+    return grants.reference_of(event) if isinstance(event, Bonus) else reference_of(event)
+
+
+def _line(position: int, deed: Deed, transfer: sa.Row[tuple[str, ...]] | None) -> Line:
+    line = Line(position, isinstance(deed, ActionVoided), deed, 0, None)
+    if transfer and line.sign:
+        return replace(line, points=line.sign * transfer.amount, balance_after=transfer.balance_after)
+    return replace(line, held=transfer.amount) if transfer and line.pending else line
+
+
+def _bonus_line(
+    position: int, event: Bonus, title: str, transfer: sa.Row[tuple[str, ...]] | None
+) -> BonusLine:
+    sign = -1 if isinstance(event, BonusReturned) else 1
+    return BonusLine(
+        position, event, title, sign * event.points, transfer.balance_after if transfer else None
+    )

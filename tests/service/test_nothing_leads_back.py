@@ -114,6 +114,7 @@ def live(world: World, time: Any) -> Life:
     today = clock.today()
     declaration = report(house, world.officer, FOOD, today - timedelta(days=1), today - timedelta(days=1))
     me = came_in(world)
+    world.campaign(site, bonus={"by": "points", "amount": 5, "cap": 8, "budget": 3})
     recorded = world.scan(resident, code, kind="clean_plate", key="key-of-theirs-2")
     consents.give(house, resident.id, Document.PLACE_HINTS, PRESENT[Document.PLACE_HINTS])
     with house.db.session() as session:

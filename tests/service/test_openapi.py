@@ -67,6 +67,7 @@ OPERATIONS = [
     ("GET", "/api/v1/observances"),
     ("PUT", "/api/v1/bureau/observances/{key}/{year}"),
     ("DELETE", "/api/v1/bureau/observances/{key}/{year}"),
+    ("GET", "/api/v1/campaigns/{campaign_id}/bonus"),
 ]
 
 #: What anybody may read without a token.
@@ -78,6 +79,7 @@ PUBLIC = {
     ("get", "/api/v1/sites"),
     ("get", "/api/v1/limits"),
     ("get", "/api/v1/observances"),
+    ("get", "/api/v1/campaigns/{campaign_id}/bonus"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.
@@ -169,6 +171,8 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
     window = [(now + timedelta(hours=hours)).isoformat() for hours in (0, 2)]
     world.open_self_reports("walk")
     new_site = {"name": "新点位", "kind": "canteen", "division_code": COMMUNITY, "kinds": ["clean_plate"]}
+    given = {"by": "points", "amount": 5, "cap": 50, "budget": 500}
+    generous = world.campaign(world.site("clean_plate"), bonus=given)
     campaign = {"title": "六五环境日", "division_code": DISTRICT, "site_ids": [str(site.id)]}
     return {
         OPERATIONS[0]: ("resident", {"headers": {"Idempotency-Key": "good"}, "body": {"code": code}}),
@@ -221,6 +225,10 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
         ("GET", "/api/v1/methodologies"): (None, {}),
         ("GET", "/api/v1/evidence"): (None, {}),
         ("GET", "/api/v1/limits"): (None, {}),
+        ("GET", "/api/v1/campaigns/{campaign_id}/bonus"): (
+            None,
+            {"path_parameters": {"campaign_id": str(generous.id)}},
+        ),
         ("GET", "/api/v1/actions/{action_id}"): ("organiser", {"path_parameters": {"action_id": action}}),
         ("GET", "/api/v1/synergy"): ("officer", {"query": {"kind": "clean_plate"}}),
         ("GET", "/api/v1/declarations"): ("officer", {"query": {"state": "used", **days}}),

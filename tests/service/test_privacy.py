@@ -66,6 +66,7 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     outside = OutsideIdentity(house, "oidc", fingerprint(house.settings, "https://pass.example", "citizen-1"))
     link(house, resident.id, outside)
     site = world.site("clean_plate", "own_cup")
+    world.campaign(site, bonus={"by": "points", "amount": 5, "cap": 8, "budget": 100})
     code = world.code_at(site)
     recorded = world.scan(resident, code, kind="clean_plate", key="key-of-theirs")
     consents.give(house, resident.id, Document.PLACE_HINTS, PRESENT[Document.PLACE_HINTS])
@@ -182,9 +183,9 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
     assert {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id)} == {
         "account": 1, "consents": 3,
         "place_hints": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
-        "messages": 1, "feedback": 1, "participation": 1, "events": 4, "actions": 2, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
+        "messages": 1, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
-        "transfers": 2,
+        "transfers": 3, "bonuses": 1,
     }  # fmt: skip
     assert "条" not in anyone.get("/privacy?document=boards")
     for wrong in ("?document=x", "?version=2020-01", "?document=boards&version=../x"):
@@ -290,7 +291,7 @@ def test_after_leaving_nothing_leads_to_the_person(world: World, capsys: pytest.
         assert needle not in log.out + log.err, name
     left = {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id) if held.rows}
     assert left.keys() == {
-        "account", "consents", "participation", "events", "actions", "balance", "transfers",
+        "account", "consents", "participation", "events", "actions", "balance", "transfers", "bonuses",
     }  # fmt: skip
 
 

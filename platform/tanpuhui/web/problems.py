@@ -61,7 +61,12 @@ def document(error: TanpuhuiError) -> dict[str, Any]:
 
 
 def _translated(entry: dict[str, Any]) -> dict[str, Any]:
-    return {**entry, "reason": gettext(entry["reason"])} if "reason" in entry else entry
+    """A field with its reason in the language of the request; its `params` fill the sentence."""
+    if "reason" not in entry:
+        return entry
+    reason, params = gettext(entry["reason"]), entry.get("params")
+    told = {name: value for name, value in entry.items() if name != "params"}
+    return {**told, "reason": reason % params if params else reason}
 
 
 def wants_json() -> bool:
