@@ -61,7 +61,12 @@ def document(error: TanpuhuiError) -> dict[str, Any]:
 
 
 def _translated(entry: dict[str, Any]) -> dict[str, Any]:
-    return {**entry, "reason": gettext(entry["reason"])} if "reason" in entry else entry
+    """One of the `errors` with its reason in the page's language, and the `values` put into it."""
+    if "reason" not in entry:
+        return entry
+    reason, values = gettext(entry["reason"]), entry.get("values")
+    told = {name: value for name, value in entry.items() if name != "values"}
+    return {**told, "reason": reason % values if values else reason}
 
 
 def wants_json() -> bool:
