@@ -59,7 +59,7 @@ class TemplateBody(Strict):
 
 
 class CampaignOut(BaseModel):
-    """A campaign with where it stands. `version`: that of the rules in force; `state`: of the latest version."""
+    """A campaign with where it stands. `version` and `state`: of the latest version; `in_force`: the one whose rules hold."""
 
     id: UUID
     title: str
@@ -67,8 +67,9 @@ class CampaignOut(BaseModel):
     organisation_id: UUID | None
     template: str | None
     stage: Stage
-    version: int | None
+    version: int
     state: VersionState
+    in_force: int | None
     starts_at: str | None
     ends_at: str | None
 
@@ -234,8 +235,9 @@ def _campaign(campaign: Campaign, latest: CampaignVersion) -> dict[str, Any]:
         "organisation_id": str(campaign.organisation_id) if campaign.organisation_id else None,
         "template": campaign.template,
         "stage": stage_of(campaign, pending, clock.now()),
-        "version": campaign.version,
+        "version": latest.number,
         "state": latest.state,
+        "in_force": campaign.version,
         "starts_at": iso(campaign.starts_at) if campaign.starts_at else None,
         "ends_at": iso(campaign.ends_at) if campaign.ends_at else None,
     }

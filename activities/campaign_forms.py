@@ -138,6 +138,8 @@ def _moment(text: str) -> str:
 
 def _by_observance(form: Form) -> dict[str, Any]:
     key, _, year = form.get("when.observance.day", "").partition(":")
+    if not key:
+        raise InvalidField(errors=[{"field": "when.observance.day", "reason": N_("请选择一个节日。")}])
     before = _number(form, "when.observance.before")
     return {
         "by": "observance",

@@ -128,9 +128,9 @@ def read(content: bytes) -> Template:
             content.decode("utf-8-sig"), object_pairs_hook=_no_doubles, parse_constant=_no_constant
         )
     except (ValueError, RecursionError):
-        raise _bad("$", N_("这不是模板文件：应是 UTF-8 编码的 JSON。")) from None
+        raise _bad("$", N_("这不是模板文件：内容读不出来。")) from None
     if not isinstance(document, dict):
-        raise _bad("$", N_("这不是模板文件：应是一个 JSON 对象。"))
+        raise _bad("$", N_("这不是模板文件：最外层应是一组带名称的内容。"))
     _check_format(document.get("format"))
     try:
         return Template.model_validate(document)
