@@ -9,9 +9,8 @@ from flask import Response, g, request
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
-from activities import campaign_desk, codes, review, sites
+from activities import codes, review, sites
 from activities.bands import read_json
-from activities.campaign_rules import Rules
 from activities.scans import Desk, read_request
 from tanpuhui.errors import NotAllowed, QuantityNotANumber, TanpuhuiError
 from tanpuhui.idempotency import Answer
@@ -162,15 +161,6 @@ class SiteBody(Strict):
     kinds: list[Annotated[str, Field(max_length=32)]] = Field(min_length=1, max_length=20)
 
 
-class CampaignBody(Strict):
-    """A new campaign, for a division or run by an organisation."""
-
-    title: str = Field(min_length=2, max_length=60)
-    division_code: str = Field("", max_length=12)
-    organisation_id: Annotated[UUID, Field(strict=False)] | None = None
-    rules: Rules
-
-
 class CodeIn(Strict):
     """With both times: a staffed code."""
 
@@ -198,16 +188,6 @@ class VoidOut(BaseModel):
 
     id: UUID
     voided: bool
-
-
-class CampaignOut(BaseModel):
-    """A campaign."""
-
-    id: UUID
-    title: str
-    division_code: str
-    version: int
-    state: str
 
 
 class SitePath(BaseModel):
@@ -307,23 +287,6 @@ def blueprint(house: House) -> APIBlueprint:
     def post_void(path: ActionPath, body: ReasonIn) -> Response:
         review.void_action(house, machine(), path.action_id, body.reason)
         return json_answer({"id": str(path.action_id), "voided": True})
-
-    @api.post(
-        "/campaigns", summary="Submit a campaign for approval", responses={"201": CampaignOut, **WRITING}
-    )
-    def post_campaign(body: CampaignBody) -> Response:
-        campaign = campaign_desk.draft(house, machine(), _read(campaign_desk.CampaignIn, body))
-        version = campaign_desk.submit(house, machine(), campaign.id)
-        return json_answer(
-            {
-                "id": str(campaign.id),
-                "title": campaign.title,
-                "division_code": campaign.division_code,
-                "version": version.number,
-                "state": version.state,
-            },
-            201,
-        )
 
     return api
 

@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 from activities.campaign_dates import place, window_of
 from activities.campaign_notices import NoticeKind, notify
 from activities.campaign_rules import Rules, Weekly
+from activities.campaign_templates import approved_before, on_shelf
 from activities.campaigns import (
     EDITABLE,
     Campaign,
@@ -32,7 +33,7 @@ from activities.sites import MANAGERS, SiteCredits, get_site
 from tanpuhui import audit, clock, ids, reference
 from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
-from tanpuhui.errors import ApproverIsSubmitter, CampaignMovedOn, InvalidField
+from tanpuhui.errors import ApproverIsSubmitter, CampaignMovedOn, InvalidField, NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
@@ -82,6 +83,7 @@ def draft(
             return made
         if session.get(Division, division_code) is None:
             raise InvalidField(errors=[{"field": "division_code", "reason": N_("没有这个区划。")}])
+        _check_template(session, campaign_in.template)
         _check(session, principal, campaign_in.rules)
         campaign = Campaign(
             id=chosen or ids.new_id(),
@@ -96,6 +98,15 @@ def draft(
         _write(session, principal, campaign, 1, campaign_in.title, campaign_in.rules)
         _note(session, principal, campaign, "campaign.drafted")
         return campaign
+
+
+def _check_template(session: Session, code: str | None) -> None:
+    """Raises InvalidField (``template``) for one that is not on the shelf."""
+    try:
+        if code is not None:
+            on_shelf(session, code)
+    except NotFound:
+        raise InvalidField(errors=[{"field": "template", "reason": N_("没有这个模板。")}]) from None
 
 
 def amend(house: House, principal: Principal, campaign_id: UUID, change: ChangeIn) -> CampaignVersion:
@@ -189,7 +200,9 @@ def _check_not_over(campaign: Campaign) -> None:
 
 
 def submit(house: House, principal: Principal, campaign_id: UUID) -> CampaignVersion:
-    """Ask the bureau to approve what is drafted. Asking again changes nothing.
+    """Ask the bureau to approve what is drafted; what keeps to a template that it approved before is approved at once.
+
+    Asking again while it waits changes nothing.
 
     Raises NotFound, NotAllowed, InvalidField (what was right when it was drafted is so no more), CampaignMovedOn.
     """
@@ -222,9 +235,19 @@ def submit(house: House, principal: Principal, campaign_id: UUID) -> CampaignVer
                     )
                 ],
             )
+            if approved_before(session, campaign, rules, principal.id):
+                _approve_by_template(house, session, principal, campaign, version)
             return version
 
     return house.db.run(work)
+
+
+def _approve_by_template(
+    house: House, session: Session, principal: Principal, campaign: Campaign, version: CampaignVersion
+) -> None:
+    version.state, version.by_template, version.decided_at = VersionState.APPROVED, True, clock.now()
+    _note(session, principal, campaign, "campaign.approved_by_template", version=version.number)
+    put_in_force(house, session, campaign, version)
 
 
 def take_back(house: House, principal: Principal, campaign_id: UUID) -> None:

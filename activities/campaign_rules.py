@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -33,17 +34,24 @@ def _only_text(value: object) -> object:
     raise PydanticCustomError("written", "expected text")
 
 
-Day = Annotated[date, BeforeValidator(_only_text)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_only_text)]
+def _this_millennium(value: date) -> date:
+    """A calendar far away cannot be counted in every time zone, and is a slip of the finger."""
+    if not 2000 <= value.year < 3000:
+        raise refuse(N_("年份应在 2000 到 2999 之间。"))
+    return value
+
+
+def refuse(reason: str) -> PydanticCustomError:
+    """A refusal in words for people; pages and API show it in the reader's language."""
+    return PydanticCustomError("said", reason)
+
+
+Day = Annotated[date, BeforeValidator(_only_text), AfterValidator(_this_millennium)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_this_millennium)]
 Whole = Annotated[int, Field(strict=True)]
 Offset = Annotated[Whole, Field(ge=-FARTHEST, le=FARTHEST)]
 OfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
 Name = Annotated[str, StringConstraints(min_length=2, max_length=40)]
-
-
-def _refuse(reason: str) -> PydanticCustomError:
-    """A refusal in words for people; pages and API show it in the reader's language."""
-    return PydanticCustomError("said", reason)
 
 
 class _Part(BaseModel):
@@ -63,7 +71,7 @@ class ByDates(_Part):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.ends_at <= self.starts_at:
-            raise _refuse(N_("结束时间应晚于开始时间。"))
+            raise refuse(N_("结束时间应晚于开始时间。"))
         return self
 
 
@@ -100,12 +108,12 @@ class Weekly(_Part):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.last < self.first:
-            raise _refuse(N_("结束日期不能早于开始日期。"))
+            raise refuse(N_("结束日期不能早于开始日期。"))
         if self.to_time <= self.from_time:
-            raise _refuse(N_("每天的结束时间应晚于开始时间。"))
+            raise refuse(N_("每天的结束时间应晚于开始时间。"))
         span = (self.last - self.first).days + 1
         if not any((self.first.weekday() + day) % 7 + 1 in self.weekdays for day in range(min(span, 7))):
-            raise _refuse(N_("这段时间里没有您选的星期几。"))
+            raise refuse(N_("这段时间里没有您选的星期几。"))
         return self
 
     @property
@@ -143,7 +151,7 @@ class Goals(_Part):
     @model_validator(mode="after")
     def _some(self) -> Self:
         if self.participants is self.actions is self.kg is None:
-            raise _refuse(N_("请至少填一个目标，或者不设目标。"))
+            raise refuse(N_("请至少填一个目标，或者不设目标。"))
         return self
 
 
@@ -173,9 +181,9 @@ class Teams(_Part):
     @model_validator(mode="after")
     def _named(self) -> Self:
         if (self.of is TeamKind.COMMUNITY) == bool(self.names):
-            raise _refuse(N_("请写出各队的名称；按居（村）委会分队时不用写。"))
+            raise refuse(N_("请写出各队的名称；按居（村）委会分队时不用写。"))
         if len(set(self.names)) < len(self.names):
-            raise _refuse(N_("有两队同名。"))
+            raise refuse(N_("有两队同名。"))
         return self
 
 

@@ -18,6 +18,7 @@ from activities.campaign_rules import Rules
 from activities.sites import MANAGERS, Site
 from tanpuhui import clock, ids
 from tanpuhui.db import enum_type
+from tanpuhui.divisions import Division
 from tanpuhui.errors import NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.schema import Guard
@@ -226,6 +227,37 @@ def open_version(session: Session, campaign_id: UUID) -> CampaignVersion | None:
     return session.exec(query).first()
 
 
+def open_versions(session: Session, campaigns: Sequence[Campaign]) -> dict[UUID, CampaignVersion]:
+    """The version that is being drafted or decided, of those campaigns that have one."""
+    query = select(CampaignVersion).where(
+        col(CampaignVersion.campaign_id).in_([campaign.id for campaign in campaigns]),
+        CampaignVersion.state != VersionState.APPROVED,
+    )
+    return {version.campaign_id: version for version in session.exec(query)}
+
+
+def latest_versions(session: Session, campaigns: Sequence[Campaign]) -> dict[UUID, CampaignVersion]:
+    """The version with the highest number, of each campaign."""
+    query = select(CampaignVersion).where(
+        col(CampaignVersion.campaign_id).in_([campaign.id for campaign in campaigns])
+    )
+    return {one.campaign_id: one for one in session.exec(query.order_by(col(CampaignVersion.number)))}
+
+
+def submitted(
+    session: Session, principal: Principal, roles: Sequence[Role]
+) -> list[tuple[Campaign, CampaignVersion]]:
+    """What waits for approval in the scope of `principal` with one of `roles`, the first submitted first."""
+    standing = [one for one in list_campaigns(session, principal, roles) if one.cancelled_at is None]
+    pending = open_versions(session, standing)
+    waiting = [
+        (campaign, pending[campaign.id])
+        for campaign in standing
+        if campaign.id in pending and pending[campaign.id].state is VersionState.SUBMITTED
+    ]
+    return sorted(waiting, key=lambda pair: (pair[1].submitted_at or pair[1].drafted_at, pair[0].id))
+
+
 def rules_of(session: Session, campaign: Campaign) -> Rules | None:
     """The approved rules of a campaign; None before its first approval."""
     if campaign.version is None:
@@ -264,9 +296,11 @@ def managed(
     return campaign
 
 
-def list_campaigns(session: Session, principal: Principal) -> Sequence[Campaign]:
-    """The campaigns in the scope of `principal`: those without a date first, then the latest."""
-    grants = [given for given in grants_of(session, principal) if given.role in MANAGERS]
+def list_campaigns(
+    session: Session, principal: Principal, roles: Sequence[Role] = MANAGERS
+) -> Sequence[Campaign]:
+    """The campaigns in the scope of `principal` with one of `roles`: those without a date first, then the latest."""
+    grants = [given for given in grants_of(session, principal) if given.role in roles]
     within = [
         col(Campaign.division_code).startswith(given.division_code) for given in grants if given.division_code
     ]
@@ -280,6 +314,24 @@ def list_campaigns(session: Session, principal: Principal) -> Sequence[Campaign]
     return session.exec(
         query.order_by(undated, col(Campaign.starts_at).desc(), col(Campaign.id).desc())
     ).all()
+
+
+def owners(session: Session, found: Sequence[Campaign]) -> dict[UUID, str]:
+    """Who runs each campaign: an organisation, or else where it is for."""
+    codes = {one.division_code for one in found}
+    places = dict(
+        session.exec(select(Division.code, Division.name).where(col(Division.code).in_(codes))).all()
+    )
+    tenant_ids = {one.organisation_id for one in found if one.organisation_id}
+    tenants = dict(
+        session.exec(
+            select(Organisation.id, Organisation.name).where(col(Organisation.id).in_(tenant_ids))
+        ).all()
+    )
+    return {
+        one.id: tenants[one.organisation_id] if one.organisation_id else places[one.division_code]
+        for one in found
+    }
 
 
 def division_of(session: Session, organisation_id: UUID) -> str:

@@ -1,4 +1,4 @@
-"""The organisers' pages: sites, their codes and posters, campaigns, and recent records."""
+"""The organisers' pages: sites, their codes and posters, and recent records."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,8 +12,6 @@ from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from activities import (
-    campaign_desk,
-    campaigns as campaign_service,
     choices,
     codes,
     records,
@@ -21,7 +19,6 @@ from activities import (
     reviews,
     sites as site_service,
 )
-from activities.campaign_rules import by_dates
 from activities.catalogue import ActionKind
 from activities.code_pages import PER_PDF, after_issuing
 from activities.codes import Code, CodeKind
@@ -243,75 +240,6 @@ def void(action_id: UUID) -> Answer:
         errors=errors,
     )
     return page, status
-
-
-# --- campaigns ---------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/console/campaigns")
-@staff_required(*MANAGERS)
-def campaigns() -> Answer:
-    """The campaigns of one's scope."""
-    return _campaigns_page()
-
-
-def _campaigns_page(error: InvalidField | None = None, campaign_id: UUID | None = None) -> Answer:
-    """The campaigns; with what is wrong with the form that cancels one of them."""
-    with house().db.reading_session() as session:
-        found = campaign_service.list_campaigns(session, staff())
-        page = render_template(
-            "activities/campaigns.html",
-            campaigns=found,
-            divisions=_names(session, [campaign.division_code for campaign in found]),
-            now=clock.now(),
-            may_launch=bool(choices.scopes(session, staff())),
-            errors={campaign_id: form_errors(error)} if error else {},
-        )
-    return (page, error.status) if error else page
-
-
-@blueprint.route("/console/campaigns/new", methods=["GET", "POST"])
-@staff_required(*MANAGERS)
-def new_campaign() -> Answer:
-    """Launch a campaign."""
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        try:
-            made = campaign_desk.draft(house(), staff(), _campaign_in(), chosen=chosen_id(staff()))
-            campaign_desk.submit(house(), staff(), made.id)
-            return redirect(url_for("console.campaigns"), 303)
-        except InvalidField as error:
-            errors = form_errors(error)
-    with house().db.reading_session() as session:
-        page = render_template(
-            "activities/campaign_new.html",
-            form=request.form,
-            errors=errors,
-            scopes=choices.scopes(session, staff()),
-            sites=[(str(site.id), site.name, "") for site in site_service.list_sites(session, staff())],
-        )
-    return page, 422 if errors else 200
-
-
-def _campaign_in() -> campaign_desk.CampaignIn:
-    form = {name: request.form.get(name, "") for name in ("title", "division_code")}
-    when = by_dates(_moment("starts_at"), _moment("ends_at"))
-    try:
-        rules = {"when": when, "site_ids": request.form.getlist("site_ids")}
-        return campaign_desk.CampaignIn.model_validate({**form, "rules": rules})
-    except ValidationError as error:
-        raise invalid(error) from error
-
-
-@blueprint.post("/console/campaigns/<uuid:campaign_id>/cancel")
-@staff_required(*MANAGERS)
-def cancel(campaign_id: UUID) -> Answer:
-    """End a campaign early."""
-    try:
-        campaign_desk.cancel(house(), staff(), campaign_id, request.form.get("reason", ""))
-    except InvalidField as error:
-        return _campaigns_page(error, campaign_id)
-    return redirect(url_for("console.campaigns"), 303)
 
 
 # --- small things ------------------------------------------------------------------------------------------

@@ -37,7 +37,10 @@ from activities import (
     voiding,
 )
 from activities.actions import Action, ActionVoid
+from activities.campaign_desk import rules_in_force
 from activities.campaign_rules import Rules, by_dates
+from activities.campaign_templates import shipped
+from activities.campaigns import Campaign
 from activities.codes import CodeKind
 from activities.site_reports import WORDS_A_DAY, SiteCondition, report
 from activities.sites import SiteKind
@@ -203,6 +206,7 @@ def _found(house: House, residents: int, start: datetime, days: int) -> _Distric
         for number, community in enumerate(chosen * 2):
             _open_site(district, community, *_PLACES[number % len(_PLACES)])
         _launch(district, days)
+        _plan(district)
         _issue_other_codes(district)
         _open_self_reports(district)
     popular = chosen * 4 + communities
@@ -365,6 +369,37 @@ def _launch(district: _District, days: int) -> None:
             campaign = campaign_desk.draft(district.house, district.organiser, campaign_in)
             campaign_desk.submit(district.house, district.organiser, campaign.id)
             campaign_desk.approve(district.house, district.officer, campaign.id, 1)
+
+
+def _plan(district: _District) -> None:
+    """For next year: a campaign that waits for approval, and one that waits for its day, with a change being written."""
+    waiting = _draft_from(district, "environment-day")
+    campaign_desk.submit(district.house, district.organiser, waiting.id)
+    awaiting = _draft_from(district, "low-carbon-day")
+    campaign_desk.submit(district.house, district.organiser, awaiting.id)
+    campaign_desk.approve(district.house, district.officer, awaiting.id, 1)
+    with district.house.db.reading_session() as session:
+        rules = rules_in_force(session, awaiting)
+    assert rules is not None
+    change = campaign_desk.ChangeIn(
+        title=awaiting.title, rules=rules.model_copy(update={"announce_days": 14})
+    )
+    campaign_desk.amend(district.house, district.organiser, awaiting.id, change)
+
+
+def _draft_from(district: _District, code: str) -> Campaign:
+    """A draft for the whole district, as a template proposes it, around its observance of next year."""
+    template = shipped()[code].template
+    when = template.when.model_dump() | {"year": clock.today().year + 1}
+    site_ids = [str(site.id) for site, _token, _kinds in district.places]
+    rules = {"words": template.words.zh, "when": when, "site_ids": site_ids}
+    campaign_in = campaign_desk.CampaignIn(
+        title=template.title.zh,
+        division_code=district.house.settings.district_code,
+        template=code,
+        rules=Rules.model_validate(rules),
+    )
+    return campaign_desk.draft(district.house, district.organiser, campaign_in)
 
 
 def _report_sites(district: _District) -> None:

@@ -4,6 +4,7 @@ stand in the table year by year, never in a formula.
 How they are changed, and by whom, is in `activities.observance_changes`; a year as people read it in
 `activities.observance_calendar`."""
 
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
@@ -71,3 +72,28 @@ def observances_of(session: Session, year: int) -> list[tuple[Observance, date, 
     spans = [(observance, observance.span(year)) for observance in session.exec(query)]
     known = [(observance, *span) for observance, span in spans if span]
     return sorted(known, key=lambda entry: (entry[1], entry[0].key))
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """An observance of a year that is not over: its days, None as long as they are not announced."""
+
+    key: str
+    year: int
+    name_zh: str
+    name_en: str
+    span: tuple[date, date] | None
+
+
+def ahead(session: Session, today: date) -> list[Ahead]:
+    """Every observance of this year and the next that is not over, those with known days first, by day."""
+    by_key: dict[str, list[Observance]] = {}
+    for row in session.exec(select(Observance).order_by(col(Observance.key), col(Observance.year))):
+        by_key.setdefault(row.key, []).append(row)
+    found = []
+    for rows in by_key.values():
+        for year in (today.year, today.year + 1):
+            span = next((known for row in rows if (known := row.span(year))), None)
+            if span is None or span[1] >= today:
+                found.append(Ahead(rows[-1].key, year, rows[-1].name_zh, rows[-1].name_en, span))
+    return sorted(found, key=lambda one: (one.span is None, one.span or (), one.year, one.key))

@@ -13,8 +13,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import col
+from sqlmodel import Session, col, select
 
+from activities.campaign_rules import Bonus, Goals, Rules, When
 from activities.campaigns import Campaign, CampaignSite
 from activities.places import Place, these
 from tanpuhui import clock
@@ -32,8 +33,9 @@ SOON = timedelta(days=14)
 
 
 class OccasionState(StrEnum):
-    """Where a campaign stands; it follows from time, unless it was cancelled."""
+    """Where a campaign stands; it follows from time, unless it was cancelled. Awaiting: its days are not announced yet."""
 
+    AWAITING = "awaiting"
     OPEN = "open"
     COMING = "coming"
     OVER = "over"
@@ -42,30 +44,44 @@ class OccasionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """A campaign, `where` it is for, and how many sites take part."""
+    """A campaign, `where` it is for, and how many sites take part. Without a window as long as its days are not announced."""
 
     id: UUID
     title: str
     division_code: str
     where: str
-    starts_at: datetime
-    ends_at: datetime
-    announces_at: datetime
+    starts_at: datetime | None
+    ends_at: datetime | None
+    announces_at: datetime | None
     cancelled_at: datetime | None
     sites: int
 
     @property
-    def begins_on(self) -> date:
+    def begins_on(self) -> date | None:
         """The day on which it begins, in Asia/Shanghai."""
-        return clock.day_of(self.starts_at)
+        return clock.day_of(self.starts_at) if self.starts_at else None
 
     def state(self, now: datetime) -> OccasionState:
         """Where it stands at `now`."""
         if self.cancelled_at:
             return OccasionState.CANCELLED
+        if self.starts_at is None or self.ends_at is None:
+            return OccasionState.AWAITING
         if now < self.starts_at:
             return OccasionState.COMING
         return OccasionState.OPEN if now < self.ends_at else OccasionState.OVER
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a campaign is about, of its rules: what everybody may read. `kinds` and `divisions` (names) empty: all of them."""
+
+    words: str
+    when: When
+    kinds: Sequence[str]
+    divisions: Sequence[str]
+    goals: Goals | None
+    bonus: Bonus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +101,18 @@ class Occasions:
 
     open: Sequence[Occasion]
     coming: Sequence[Occasion]
+    awaiting: Sequence[Occasion]
     over: Sequence[Occasion]
 
 
 def occasions(connection: Connection, now: datetime) -> Occasions:
-    """Every campaign that is open (the first to end first) or coming, and the latest that are over or cancelled."""
+    """Every campaign that is open (the first to end first), coming or awaiting its days, and the latest that are over or cancelled."""
     public, standing = _announced(now), col(Campaign.cancelled_at).is_(None)
     started, ended = col(Campaign.starts_at) <= now, col(Campaign.ends_at) <= now
     return Occasions(
         open=_read(connection, public.where(standing, started, ~ended).order_by(col(Campaign.ends_at), _ID)),
         coming=_read(connection, public.where(standing, ~started).order_by(col(Campaign.starts_at), _ID)),
+        awaiting=_read(connection, _awaiting().order_by(col(Campaign.title), _ID)),
         over=_read(
             connection,
             public.where(sa.or_(~standing, ended)).order_by(col(Campaign.ends_at).desc(), _ID).limit(PAST),
@@ -125,8 +143,9 @@ def at_site(connection: Connection, site_id: UUID, now: datetime) -> list[Occasi
 
 
 def one(connection: Connection, campaign_id: UUID, now: datetime) -> Occasion:
-    """A campaign that is announced. Raises NotFound."""
-    found = _read(connection, _announced(now).where(_ID.in_([campaign_id])))
+    """A campaign that is announced, or approved and awaiting its days. Raises NotFound."""
+    this = _ID.in_([campaign_id])
+    found = _read(connection, _announced(now).where(this)) or _read(connection, _awaiting().where(this))
     if not found:
         raise NotFound
     return found[0]
@@ -138,12 +157,29 @@ def sites_of(connection: Connection, campaign_id: UUID, now: datetime) -> list[P
     return these(connection, ids, now)
 
 
+def detail(session: Session, rules: Rules) -> Detail:
+    """What everybody may read of rules."""
+    places = select(Division.name).where(col(Division.code).in_(rules.divisions)).order_by(Division.code)
+    return Detail(
+        words=rules.words,
+        when=rules.when,
+        kinds=rules.kinds,
+        divisions=session.exec(places).all() if rules.divisions else (),
+        goals=rules.goals,
+        bonus=rules.bonus,
+    )
+
+
 def totals(connection: Connection, occasion: Occasion) -> Totals | None:
     """What was recorded in a campaign so far, as far as the figures have come; None of too few to be told."""
-    found = connection.execute(_TOTAL, {"campaign": str(occasion.id)}).mappings().first()
+    found = counted(connection, occasion.id)
+    return None if 0 < found.participants < FEWEST_TOLD else found
+
+
+def counted(connection: Connection, campaign_id: UUID) -> Totals:
+    """What was recorded in a campaign so far, however few took part: for its organisers."""
+    found = connection.execute(_TOTAL, {"campaign": str(campaign_id)}).mappings().first()
     told = Totals(**found) if found else Totals(0, 0, 0, 0, 0)
-    if 0 < told.participants < FEWEST_TOLD:
-        return None
     return replace(told, actions=told.actions + told.city_actions)
 
 
@@ -179,6 +215,15 @@ _SELECT: sa.Select[Any] = sa.select(
 def _announced(now: datetime) -> sa.Select[Any]:
     """The campaigns that everybody may know of."""
     return _SELECT.where(col(Campaign.announces_at) <= now)
+
+
+def _awaiting() -> sa.Select[Any]:
+    """The campaigns that are approved and whose days are not announced yet."""
+    return _SELECT.where(
+        col(Campaign.version).is_not(None),
+        col(Campaign.starts_at).is_(None),
+        col(Campaign.cancelled_at).is_(None),
+    )
 
 
 def _read(connection: Connection, query: sa.Select[Any]) -> list[Occasion]:

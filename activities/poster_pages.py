@@ -3,6 +3,8 @@
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
+from sqlmodel import Session
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from activities import campaigns, poster_prints
@@ -21,14 +23,17 @@ Answer = str | AnyResponse | tuple[str, int]
 @blueprint.get("/console/posters")
 @staff_required(*MANAGERS)
 def choose() -> Answer:
-    """Which sites, on which paper, with which campaign."""
+    """Which sites, on which paper, with which campaign; of a campaign that the address names, its sites with its name."""
     return _choose_page()
 
 
 def _choose_page(error: InvalidField | None = None) -> Answer:
     now = clock.now()
+    form: MultiDict[str, str] = request.form
     with house().db.reading_session() as session:
         sites = list_sites(session, staff())
+        if campaign_id := request.args.get("campaign", type=UUID):
+            form = _for_campaign(session, campaign_id)
         page = render_template(
             "activities/posters.html",
             sites=sites,
@@ -43,10 +48,18 @@ def _choose_page(error: InvalidField | None = None) -> Answer:
                 for one in campaigns.list_campaigns(session, staff())
                 if one.cancelled_at is None and one.ends_at and one.ends_at > now
             ],
-            form=request.form,
+            form=form,
             errors=form_errors(error) if error else {},
         )
     return (page, error.status) if error else page
+
+
+def _for_campaign(session: Session, campaign_id: UUID) -> MultiDict[str, str]:
+    """The form with the sites of a campaign of one's own."""
+    campaign = campaigns.managed(session, staff(), campaign_id)
+    form = MultiDict({"which": "ticked", "campaign": str(campaign.id)})
+    form.setlist("site_ids", [str(site.id) for site in campaigns.sites_of(session, campaign.id)])
+    return form
 
 
 @blueprint.post("/console/posters")

@@ -111,6 +111,15 @@ def unconfirmed(session: Session, action_id: UUID) -> ActionReview | None:
     return None if review is None or review.state is ReviewState.CONFIRMED else review
 
 
+def waiting_in(session: Session, campaign_id: UUID) -> int:
+    """How many records of a campaign wait; those that wait are few, and have an index of their own."""
+    query = sa.select(sa.func.count()).join_from(
+        ActionReview, Action, col(Action.id) == col(ActionReview.action_id)
+    )
+    pending = col(ActionReview.state) == ReviewState.PENDING
+    return session.scalar(query.where(pending, col(Action.campaign_id) == campaign_id)) or 0
+
+
 def standing() -> Any:
     """The condition that a record counts: neither voided, nor waiting, nor rejected."""
     voided = sa.exists().where(col(ActionVoid.action_id) == col(Action.id))

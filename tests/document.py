@@ -4,6 +4,7 @@ A generated part stands between ``<!-- name:begin -->`` and ``<!-- name:end -->`
 by hand. `tests/layout/test_docs.py` fails when a file differs from what would be written here.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,8 @@ from packaging.requirements import Requirement
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from activities.campaign_templates import shipped
+from activities.template_format import Template
 from tanpuhui.config import Settings
 from tanpuhui.errors import Refused, TanpuhuiError, all_errors
 from tanpuhui.events import Event, event_classes
@@ -193,6 +196,19 @@ def _licence(package: str) -> str:
     return " or ".join(_TROVE.get(name, name) for name in trove) or "see the package"
 
 
+# --- campaign templates ------------------------------------------------------------------------------------
+
+
+def template_schema() -> str:
+    """The JSON Schema of a campaign template, from the model that reads it."""
+    return f"```json\n{json.dumps(Template.model_json_schema(), ensure_ascii=False, indent=1)}\n```"
+
+
+def template_example() -> str:
+    """A template that comes with the platform, as its file is."""
+    return f"```json\n{shipped()['tree-planting'].text}```"
+
+
 # --- files -------------------------------------------------------------------------------------------------
 
 #: file -> the parts of it that are generated.
@@ -202,6 +218,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/errors.md": {"problems": problems, "refusals": refusals},
     "docs/architecture.md": {"tables": tables},
     "docs/third-party.md": {"licences": licences},
+    "docs/campaign-templates.md": {"example": template_example, "schema": template_schema},
 }
 
 

@@ -187,17 +187,20 @@ def test_two_taps_make_one_campaign_and_end_it_once(world: World) -> None:
     typed = {
         "title": "低碳日",
         "division_code": DISTRICT,
-        "starts_at": "2027-06-05T09:00",
-        "ends_at": "2027-06-05T18:00",
+        "when.by": "dates",
+        "when.dates.starts_at": "2999-06-05T09:00",
+        "when.dates.ends_at": "2999-06-05T18:00",
+        "which": "ticked",
         "site_ids": str(site.id),
+        "announce_days": "7",
     }
-    first, second = taps(client, "/console/campaigns/new", typed)
+    first, second = taps(client, "/console/campaigns/new/blank", typed)
     assert (first.status_code, second.status_code) == (303, 303)
     assert rows(world, "campaign") == 1
     with world.house.db.reading() as connection:
         (campaign,) = connection.scalars(sa.text("SELECT id FROM campaign")).all()
     path = f"/console/campaigns/{_dashed(str(campaign))}/cancel"
-    taps(client, path, {"reason": "天气不好"}, page="/console/campaigns")
+    taps(client, path, {"reason": "天气不好"}, page=path.removesuffix("/cancel"))
     with world.house.db.reading() as connection:
         noted = connection.scalar(
             sa.text("SELECT count(*) FROM audit_entry WHERE deed = 'campaign.cancelled'")

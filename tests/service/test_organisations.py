@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import select
 
-from activities import codes
+from activities import campaign_notices, codes
 from activities.sites import Site, SiteIn, create_site
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
@@ -136,7 +136,7 @@ def test_an_admin_adds_an_organisation_and_its_organiser_runs_a_site(world: Worl
     assert teacher.path.startswith("/console/sites/")
     assert "第一小学" in page
     assert "学校食堂" in teacher.get("/console")
-    assert "发布" in teacher.get("/console/campaigns")
+    assert "第一小学" in teacher.get("/console/campaigns/new/blank")
     teacher.get("/console/staff")
     assert teacher.status == 403
 
@@ -177,9 +177,15 @@ class Tenant:
         self.action = UUID(world.scan(world.resident(), token)["action"]["id"])
         now = clock.now()
         campaign_in = world.campaign_in(
-            self.site, title=f"{name}光盘周", starts_at=now, ends_at=now.replace(year=now.year + 1)
+            self.site,
+            title=f"{name}光盘周",
+            starts_at=now,
+            ends_at=now.replace(year=now.year + 1),
+            organisation_id=self.organisation.id,
         )
-        self.campaign = world.launch(campaign_in)
+        self.campaign = world.launch(campaign_in, by=self.organiser)
+        with world.house.db.reading_session() as session:
+            self.notice = campaign_notices.notices_of(session, self.campaign.id)[0].id
 
     @property
     def new_site(self) -> dict[str, Any]:
@@ -198,15 +204,24 @@ class Tenant:
         return {
             "title": "冒名活动",
             "division_code": DISTRICT,
-            "starts_at": "2030-01-01T00:00",
-            "ends_at": "2030-02-01T00:00",
+            "when.by": "dates",
+            "when.dates.starts_at": "2030-01-01T00:00",
+            "when.dates.ends_at": "2030-02-01T00:00",
+            "which": "ticked",
             "site_ids": [str(self.site.id)],
+            "announce_days": "7",
         }
 
 
 REASON = {"reason": "不归我管"}
 
-#: Every endpoint of the console: method, endpoint, its address for a tenant, the form, the answer to a stranger.
+
+def _campaign(step: str, desk: str = "/console") -> Callable[[Tenant], str]:
+    """The address of a step of a tenant's campaign."""
+    return lambda them: f"{desk}/campaigns/{them.campaign.id}{step}"
+
+
+#: Every endpoint of the console, of campaigns and their approval: method, endpoint, its address for a tenant, the form, the answer to a stranger.
 ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict[str, Any]], int]] = [
     ("GET", "console.sites", lambda _: "/console", lambda _: {}, 200),
     ("GET", "console.new_site", lambda _: "/console/sites/new", lambda _: {}, 200),
@@ -233,21 +248,55 @@ ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict
     ("GET", "console.poster", lambda them: f"/console/codes/{them.code.id}/poster.png", lambda _: {}, 403),
     ("GET", "console.void", lambda them: f"/console/actions/{them.action}/void", lambda _: {}, 403),
     ("POST", "console.void", lambda them: f"/console/actions/{them.action}/void", lambda _: REASON, 403),
-    ("GET", "console.campaigns", lambda _: "/console/campaigns", lambda _: {}, 200),
-    ("GET", "console.new_campaign", lambda _: "/console/campaigns/new", lambda _: {}, 200),
-    ("POST", "console.new_campaign", lambda _: "/console/campaigns/new", lambda them: them.new_campaign, 403),
+    ("GET", "campaigns.listed", lambda _: "/console/campaigns", lambda _: {}, 200),
+    ("GET", "campaigns.one", _campaign(""), lambda _: {}, 403),
+    ("POST", "campaigns.take_back", _campaign("/take-back"), lambda _: {}, 403),
+    ("POST", "campaigns.cancel", _campaign("/cancel"), lambda _: REASON, 403),
     (
         "POST",
-        "console.cancel",
-        lambda them: f"/console/campaigns/{them.campaign.id}/cancel",
-        lambda _: REASON,
+        "campaigns.seen",
+        lambda them: f"/console/campaigns/notices/{them.notice}/seen",
+        lambda _: {},
+        403,
+    ),
+    ("GET", "campaign_forms.choose", lambda _: "/console/campaigns/new", lambda _: {}, 200),
+    ("GET", "campaign_forms.new", lambda _: "/console/campaigns/new/blank", lambda _: {}, 200),
+    # Of the sites of others none is known in one's form.
+    (
+        "POST",
+        "campaign_forms.new",
+        lambda _: "/console/campaigns/new/blank",
+        lambda them: them.new_campaign,
+        422,
+    ),
+    ("GET", "campaign_forms.edit", _campaign("/edit"), lambda _: {}, 403),
+    ("POST", "campaign_forms.edit", _campaign("/edit"), lambda them: them.new_campaign, 403),
+    ("GET", "campaign_forms.preview", _campaign("/preview"), lambda _: {}, 403),
+    ("POST", "campaign_forms.submit", _campaign("/submit"), lambda _: {}, 403),
+    ("GET", "approvals.queue", lambda _: "/bureau/campaigns", lambda _: {}, 200),
+    ("GET", "approvals.one", _campaign("", "/bureau"), lambda _: {}, 403),
+    ("POST", "approvals.approve", _campaign("/approve", "/bureau"), lambda _: {"number": "1"}, 403),
+    (
+        "POST",
+        "approvals.send_back",
+        _campaign("/return", "/bureau"),
+        lambda _: {"number": "1", **REASON},
+        403,
+    ),
+    ("GET", "templates.of_campaign", _campaign("/publish"), lambda _: {}, 403),
+    (
+        "POST",
+        "templates.of_campaign",
+        _campaign("/publish"),
+        lambda _: {"author": "冒名", "licence": "CC0-1.0"},
         403,
     ),
 ]
 
 
 def test_the_table_names_every_endpoint_of_the_console(world: World) -> None:
-    rules = [rule for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith("console.")]
+    rooms = ("console.", "campaigns.", "campaign_forms.", "approvals.", "templates.of_campaign")
+    rules = [rule for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith(rooms)]
     offered = {
         (method, rule.endpoint) for rule in rules for method in (rule.methods or set()) & {"GET", "POST"}
     }

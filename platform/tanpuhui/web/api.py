@@ -12,7 +12,7 @@ from flask_openapi.models import MediaType, Response as DocumentedResponse, Sche
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema
 
 from tanpuhui.errors import InvalidField, InvalidInput, TooLarge, UnsupportedMedia
-from tanpuhui.i18n import N_
+from tanpuhui.reasons import findings
 from tanpuhui.web.auth import bearer, machine
 from tanpuhui.web.problems import answer
 
@@ -214,23 +214,11 @@ def json_answer(body: str | dict[str, Any], status: int = 200) -> Response:
     return Response(text, status=status, mimetype="application/json")
 
 
-_REASONS = {
-    "missing": N_("缺少这一项。"),
-    "extra_forbidden": N_("没有这一项。"),
-}
-
-
 def invalid(error: ValidationError) -> InvalidField:
     """Pydantic's findings as our error: the field and a reason, nothing of what was sent."""
     return InvalidField(
         errors=[
-            {
-                "field": ".".join(str(part) for part in entry["loc"]) or None,
-                "reason": entry["msg"]  # in our own words
-                if entry["type"] == "said"
-                else _REASONS.get(entry["type"], N_("填写的内容不符合要求。")),
-            }
-            for entry in error.errors(include_url=False, include_input=False, include_context=False)
+            {"field": ".".join(str(part) for part in where) or None, **why} for where, why in findings(error)
         ]
     )
 

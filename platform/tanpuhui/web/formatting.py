@@ -190,11 +190,19 @@ def kept(text: object) -> Markup:
 
 
 def span(start: datetime, end: datetime) -> str:
-    """From when to when: within a day 2026年6月5日 09:00–17:00, else both moments in full."""
+    """From when to when: whole days as days, within a day 2026年6月5日 09:00–17:00, else both moments in full."""
+    if time_of_day(start) == time_of_day(end) == "00:00":
+        return _days(clock.day_of(start), clock.day_of(end - timedelta(seconds=1)))
     if clock.day_of(start) == clock.day_of(end):
         return f"{moment(start)}–{time_of_day(end)}"
     first, last = (Markup(" ").join(kept(part) for part in moment(at).rsplit(" ", 1)) for at in (start, end))
     return Markup(gettext("%(start)s 至 %(end)s", start=first, end=last))  # noqa: S704 - a translation of dates
+
+
+def _days(first: date, last: date) -> str:
+    if first == last:
+        return day(first)
+    return Markup(gettext("%(start)s 至 %(end)s", start=kept(day(first)), end=kept(day(last))))  # noqa: S704 - dates
 
 
 def wait(seconds: int) -> str:

@@ -31,7 +31,7 @@ def places() -> list[tuple[str, str, str, str]]:
     menu = [
         (managers, "sites", "console.sites", "place", gettext("点位")),
         (managers, "signals", "signals.listed", "alert", gettext("异常提示")),
-        (managers, "campaigns", "console.campaigns", "flag", gettext("活动")),
+        (managers, "campaigns", "campaigns.listed", "flag", gettext("活动")),
         (managers | {Role.HELPER}, "helping", "helping.desks", "scan", gettext("登记台")),
         (managers | {Role.HELPER}, "cards", "cards.listed", "person", gettext("会员卡")),
         ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "bureau", "bureau.overview", "chart", gettext("统计")),
@@ -51,6 +51,7 @@ def places() -> list[tuple[str, str, str, str]]:
             "calendar",
             gettext("日历"),
         ),
+        ({Role.OFFICER}, "approvals", "approvals.queue", "key", gettext("审批")),
         (managers, "reviews", "reviews.queue", "check", gettext("审核")),
         ({Role.OFFICER, Role.ADMIN}, "self_reports", "self_reports.desk", "list", gettext("自报")),
         ({Role.OFFICER, Role.ADMIN}, "feedback", "feedback_desk.queue", "speech", letters),
