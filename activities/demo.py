@@ -170,6 +170,8 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
     _check_trees(district)
     _report_sites(district)
     _check_on_the_spot(district)
+    for room in house.rooms:
+        room.demo(house)
     house.relay.drain()
     if tokens:
         _write_tokens(district, tokens)

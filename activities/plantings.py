@@ -39,9 +39,6 @@ from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
 from tanpuhui.signing import Token
 
-#: Crockford's digits: none is taken for another when a number is read out or copied by hand.
-_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
 
 def plant(
     house: House,
@@ -134,7 +131,7 @@ def _record(
         if before is not None:
             raise AlreadyPlanted(number=before.number)
         planting = Planting(
-            number=_number(day),
+            number=ids.certificate_number("T", day.year),
             resident_id=resident_id,
             site_id=code.site.id,
             code_id=code.code.id,
@@ -155,13 +152,6 @@ def _planted(session: Session, resident_id: UUID, site_id: UUID, kind: str, day:
         .where(Planting.resident_id == resident_id, Planting.site_id == site_id)
         .where(Planting.kind == kind, Planting.planted_on == day)
     ).first()
-
-
-def _number(day: date) -> str:
-    """A certificate's number: the year and 60 random bits, such as ``T2027-7K3M-9QWX-PD4H``."""
-    number = ids.random_number(60)
-    digits = "".join(_DIGITS[number >> 5 * place & 31] for place in range(12))
-    return f"T{day.year}-{digits[:4]}-{digits[4:8]}-{digits[8:]}"
 
 
 def _event(planting: Planting, code: KnownCode, division_code: str) -> TreesPlanted:

@@ -7,30 +7,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tanpuhui import qr
-from tanpuhui.pdf import Box, Code, Disc, Item, Page, Style, Text, fit, page_png
+from tanpuhui.pdf import Box, Disc, Item, Page, Style, Text, fit, page_png
+from tanpuhui.shared_pictures import (
+    FOOT,
+    HEIGHT,
+    INK,
+    LEAF,
+    MARGIN,
+    PAPER,
+    QUIET,
+    RING,
+    SPACE,
+    TINT,
+    WHITE,
+    WIDTH,
+    foot,
+)
 
-_WIDTH, _HEIGHT = 1080.0, 1440.0  # in pixels
-_MARGIN = 84.0
-_SPACE = _WIDTH - 2 * _MARGIN
-
-_LEAF, _RING, _TINT = "#0A6B4C", "#15775A", "#DFF0E4"
-_WHITE, _INK, _QUIET, _PAPER = "#FFFFFF", "#17211C", "#54625A", "#F4F6F1"
-
-_ISSUER = Style(40, 22, _TINT, "Bold")
-_KIND = Style(62, 30, _WHITE, "Bold", leading=1.2)
-_QUANTITY = Style(44, 24, _TINT)
-_LABEL = Style(38, 22, _QUIET)
-_AMOUNT = Style(210, 70, _LEAF, "Bold", leading=1.1)
-_LIKENESS = Style(42, 24, _INK, "Bold", leading=1.35)
-_NOTE = Style(28, 18, _QUIET, leading=1.4)
-_INVITE = Style(40, 22, _INK, "Bold", leading=1.3)
-_ADDRESS = Style(32, 18, _QUIET)
+_ISSUER = Style(40, 22, TINT, "Bold")
+_KIND = Style(62, 30, WHITE, "Bold", leading=1.2)
+_QUANTITY = Style(44, 24, TINT)
+_LABEL = Style(38, 22, QUIET)
+_AMOUNT = Style(210, 70, LEAF, "Bold", leading=1.1)
+_LIKENESS = Style(42, 24, INK, "Bold", leading=1.35)
+_NOTE = Style(28, 18, QUIET, leading=1.4)
 
 # Where the parts begin, downwards.
 _HEAD = 396.0
-_FOOT = 1108.0
-_SYMBOL = 232.0
 _LAMPS = 884.0
 _LAMPS_A_ROW = 20
 
@@ -60,58 +63,46 @@ def card_png(card: Card) -> bytes:
     Raises MissingGlyphs for characters that the font lacks, DoesNotFit for texts far too long, and ValueError for a
     `url` that no code of version 10 holds.
     """
-    return page_png(Page(_WIDTH, _HEIGHT, (*_head(card), *_saved(card), *_foot(card))), dpi=72)
+    return page_png(
+        Page(WIDTH, HEIGHT, (*_head(card), *_saved(card), *foot(card.invitation, card.address, card.url))),
+        dpi=72,
+    )
 
 
 def _head(card: Card) -> Iterator[Item]:
     """Who issues it, and what was done, on green."""
-    yield Box(0, 0, _WIDTH, _HEIGHT, _PAPER)
-    yield Box(0, 0, _WIDTH, _HEAD, _LEAF)
-    yield Disc(_WIDTH - 70, 60, 210, _RING)
-    yield Disc(_WIDTH - 70, 60, 120, _LEAF)
-    yield from fit(card.issuer, _ISSUER, _SPACE, 56).at(_MARGIN, 66)
-    quantity = fit(card.quantity, _QUANTITY, _SPACE, 60)
-    kind = fit(card.kind, _KIND, _SPACE, 150)
-    yield from kind.at(_MARGIN, _HEAD - 54 - quantity.height - kind.height)
-    yield from quantity.at(_MARGIN, _HEAD - 46 - quantity.height)
+    yield Box(0, 0, WIDTH, HEIGHT, PAPER)
+    yield Box(0, 0, WIDTH, _HEAD, LEAF)
+    yield Disc(WIDTH - 70, 60, 210, RING)
+    yield Disc(WIDTH - 70, 60, 120, LEAF)
+    yield from fit(card.issuer, _ISSUER, SPACE, 56).at(MARGIN, 66)
+    quantity = fit(card.quantity, _QUANTITY, SPACE, 60)
+    kind = fit(card.kind, _KIND, SPACE, 150)
+    yield from kind.at(MARGIN, _HEAD - 54 - quantity.height - kind.height)
+    yield from quantity.at(MARGIN, _HEAD - 46 - quantity.height)
 
 
 def _saved(card: Card) -> Iterator[Item]:
     """The grams as large as they go, what they are like, and the lamps of it."""
-    yield from fit(card.label, _LABEL, _SPACE, 52).at(_MARGIN, _HEAD + 58)
-    amount = fit(card.amount, _AMOUNT, _SPACE - 260, 240)
-    for line in amount.at(_MARGIN, _HEAD + 104):
+    yield from fit(card.label, _LABEL, SPACE, 52).at(MARGIN, _HEAD + 58)
+    amount = fit(card.amount, _AMOUNT, SPACE - 260, 240)
+    for line in amount.at(MARGIN, _HEAD + 104):
         yield line
-        yield Text(_MARGIN + amount.width + 24, line.y, card.unit, amount.size * 0.42, _LEAF, "Bold")
+        yield Text(MARGIN + amount.width + 24, line.y, card.unit, amount.size * 0.42, LEAF, "Bold")
     if card.likeness:
-        likeness = fit(card.likeness, _LIKENESS, _SPACE, 120)
-        yield from likeness.at(_MARGIN, _LAMPS - 22 - likeness.height)
+        likeness = fit(card.likeness, _LIKENESS, SPACE, 120)
+        yield from likeness.at(MARGIN, _LAMPS - 22 - likeness.height)
         yield from _lamps(card.lamps)
-    note = fit(card.note, _NOTE, _SPACE, 80)
-    yield from note.at(_MARGIN, _FOOT - 24 - note.height)
+    note = fit(card.note, _NOTE, SPACE, 80)
+    yield from note.at(MARGIN, FOOT - 24 - note.height)
 
 
 def _lamps(count: int) -> Iterator[Item]:
     """Row by row: a bulb and its socket."""
-    step = _SPACE / _LAMPS_A_ROW
+    step = SPACE / _LAMPS_A_ROW
     bulb = step * 0.32
     for number in range(count):
-        x = _MARGIN + number % _LAMPS_A_ROW * step + bulb
+        x = MARGIN + number % _LAMPS_A_ROW * step + bulb
         y = _LAMPS + (number // _LAMPS_A_ROW + 0.5) * step
-        yield Box(x - bulb * 0.45, y + bulb * 0.5, bulb * 0.9, bulb, _LEAF, 3)
-        yield Disc(x, y, bulb, _LEAF)
-
-
-def _foot(card: Card) -> Iterator[Item]:
-    """Where to begin: a code on white, and the address to read."""
-    yield Box(0, _FOOT, _WIDTH, _HEIGHT - _FOOT, _WHITE)
-    rows = tuple(map(tuple, qr.matrix(card.url, level="M", max_version=10)))
-    quiet = 4 * _SYMBOL / len(rows)
-    left, top = _WIDTH - _MARGIN - _SYMBOL + quiet / 2, (_FOOT + _HEIGHT - _SYMBOL) / 2
-    yield Code(left, top, _SYMBOL, rows)
-    space = left - quiet - _MARGIN
-    invitation = fit(card.invitation, _INVITE, space, 120)
-    address = fit(card.address, _ADDRESS, space, 84)
-    top = (_FOOT + _HEIGHT - invitation.height - 14 - address.height) / 2
-    yield from invitation.at(_MARGIN, top)
-    yield from address.at(_MARGIN, top + invitation.height + 14)
+        yield Box(x - bulb * 0.45, y + bulb * 0.5, bulb * 0.9, bulb, LEAF, 3)
+        yield Disc(x, y, bulb, LEAF)

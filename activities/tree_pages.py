@@ -19,7 +19,7 @@ from tanpuhui.web.formatting import day as day_name
 from tanpuhui.web.forms import form_errors
 
 if TYPE_CHECKING:
-    from activities.certificates import Certificate
+    from tanpuhui.certificates import Certificate
 
 blueprint = Blueprint("trees", __name__)
 
@@ -77,9 +77,7 @@ def certificate(planting_id: UUID) -> Answer:
 def certificate_pdf(planting_id: UUID) -> Answer:
     """The certificate to print."""
     words = _words(*_own(planting_id))
-    from activities.certificates import (
-        certificate_pdf as pdf,
-    )  # late: the type-setting would slow every start
+    from tanpuhui.certificates import certificate_pdf as pdf  # late: the type-setting would slow every start
     from tanpuhui.pdf import DoesNotFit, MissingGlyphs
 
     try:
@@ -100,19 +98,19 @@ def _own(planting_id: UUID) -> tuple[Grove, Site]:
 
 
 def _words(grove: Grove, site: Site) -> "Certificate":
-    from activities.certificates import Certificate
+    from tanpuhui.certificates import Certificate
 
     planting = grove.planting
     return Certificate(
         title=_("植树证书"),
-        trees=ngettext("种下 %(num)s 棵树", "种下 %(num)s 棵树", planting.trees),
+        headline=ngettext("种下 %(num)s 棵树", "种下 %(num)s 棵树", planting.trees),
         facts=(
             (_("植树点"), site.name),
             (_("种下日期"), day_name(planting.planted_on)),
             (_("第一次成活检查"), _("%(day)s 起", day=day_name(grove.first_check_on))),
             (_("证书编号"), planting.number),
         ),
-        next_step=_("此后每年由工作人员在现场检查一次，按成活的棵数估算一年的减排量，并记碳积分。"),
+        text=_("此后每年由工作人员在现场检查一次，按成活的棵数估算一年的减排量，并记碳积分。"),
         footer=_("本证书证明树已种下，由现场工作人员确认。种下当天不计减排量，也没有积分；减排量只是估算。"),
         issuer=_("碳普惠"),
     )

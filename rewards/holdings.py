@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from rewards.ledger import account_of, held_for
 from tanpuhui.holdings import Holding, own, table
@@ -23,6 +24,54 @@ def _transfers(resident_id: UUID) -> sa.Select[Any]:
     transfer, paths = table("transfer"), (account_of(resident_id), held_for(resident_id))
     mine = transfer.c.source.in_(paths) | transfer.c.destination.in_(paths)
     return sa.select(*transfer.c).where(mine).order_by(transfer.c.recorded_at, transfer.c.reference)
+
+
+def _honours(resident_id: UUID) -> sa.Select[Any]:
+    honour, kind, evidence = table("honour"), table("honour_kind"), table("honour_evidence")
+    shown = ("nominated_at", "reason", "decision", "decided_at", "decided_because", "number")
+    revoked = ("revoked_at", "revoked_because")
+    return (
+        sa.select(
+            kind.c.title,
+            *(honour.c[name] for name in (*shown, *revoked)),
+            evidence.c.text.label("evidence"),
+            evidence.c.source.label("evidence_source"),
+        )
+        .select_from(
+            honour.join(kind, kind.c.id == honour.c.kind_id).outerjoin(
+                evidence, evidence.c.honour_id == honour.c.id
+            )
+        )
+        .where(honour.c.resident_id == resident_id)
+        .order_by(honour.c.nominated_at, honour.c.id, evidence.c.ordinal)
+    )
+
+
+def _forget_honours(connection: Connection, resident_id: UUID) -> None:
+    """That there was an honour stays, and its number; who has it, what for and what spoke for it do not."""
+    honour, evidence = table("honour"), table("honour_evidence")
+    _forget_names(connection, resident_id)
+    theirs = connection.scalars(sa.select(honour.c.id).where(honour.c.resident_id == resident_id)).all()
+    gone = {"resident_id": None, "reason": None, "claim_hash": None, "claim_until": None}
+    connection.execute(sa.update(honour).where(honour.c.id.in_(theirs)).values(gone))
+    connection.execute(sa.delete(evidence).where(evidence.c.honour_id.in_(theirs)))
+
+
+def _names(resident_id: UUID) -> sa.Select[Any]:
+    honour, consent = table("honour"), table("honour_consent")
+    shown = ("name", "listed", "version", "given_at")
+    return (
+        sa.select(honour.c.number, *(consent.c[name] for name in shown))
+        .select_from(consent.join(honour, honour.c.id == consent.c.honour_id))
+        .where(honour.c.resident_id == resident_id)
+        .order_by(consent.c.given_at)
+    )
+
+
+def _forget_names(connection: Connection, resident_id: UUID) -> None:
+    honour, consent = table("honour"), table("honour_consent")
+    theirs = sa.select(honour.c.id).where(honour.c.resident_id == resident_id)
+    connection.execute(sa.delete(consent).where(consent.c.honour_id.in_(theirs)))
 
 
 HOLDINGS = (
@@ -49,5 +98,24 @@ HOLDINGS = (
         tables=("campaign_grant",),
         query=own("campaign_grant"),
         lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="honours",
+        what=N_("您接受的荣誉提名：事由、证据和结果"),
+        why=N_("让工作人员评定，让拿到证书的人能核对。"),
+        tables=("honour", "honour_evidence"),
+        query=_honours,
+        lasts=N_("长期保存，证书才能核对；注销时立即解除与您的联系，删除事由和证据。"),
+        forget=_forget_honours,
+    ),
+    Holding(
+        key="honour_names",
+        what=N_("您在荣誉上公开的名字"),
+        why=N_("您同意了在这一项荣誉上公开它。"),
+        tables=("honour_consent",),
+        query=_names,
+        lasts=N_("撤回同意、关闭公开荣誉或注销时立即删除。"),
+        forget=_forget_names,
+        by_consent="honours",
     ),
 )

@@ -1,4 +1,4 @@
-"""What must always hold in the ledger; `tanpuhui verify` asks."""
+"""What must always hold in the ledger and of honours; `tanpuhui verify` asks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -110,7 +110,45 @@ def _following_breaches(
         yield f"{deed.type} of {deed.subject_id}: due {sides}, done {did}"
 
 
+def _honours_without_evidence(connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        sa.text(
+            "SELECT h.id FROM honour h WHERE (h.reason IS NOT NULL) <> "
+            "EXISTS (SELECT 1 FROM honour_evidence e WHERE e.honour_id = h.id)"
+        )
+    )
+    for row in rows:
+        yield f"honour {row[0]} has a reason and no evidence, or evidence and no reason"
+
+
+def _names_without_consent(connection: Connection) -> Iterator[str]:
+    """A person is named under their own consent alone, a class or a team under that of a member of staff."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT h.id FROM honour_consent n JOIN honour h ON h.id = n.honour_id "
+            "WHERE (h.holder = 'person') <> (n.given_by IS NULL) OR (h.holder = 'person' AND NOT EXISTS "
+            "(SELECT 1 FROM consent c WHERE c.resident_id = h.resident_id AND c.document = 'honours' "
+            "AND c.withdrawn_at IS NULL))"
+        )
+    )
+    for row in rows:
+        yield f"honour {row[0]} names somebody without their consent"
+
+
+def _honours_of_the_gone(connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        sa.text(
+            "SELECT h.id FROM honour h JOIN resident r ON r.id = h.resident_id WHERE r.status <> 'active'"
+        )
+    )
+    for row in rows:
+        yield f"honour {row[0]} leads to somebody who has left"
+
+
 INVARIANTS: Sequence[Invariant] = (
     Invariant("a balance is the sum of its transfers", _balances),
     Invariant("credits and reversals follow the events", _postings),
+    Invariant("every nomination has evidence", _honours_without_evidence),
+    Invariant("nobody is named for an honour without consent", _names_without_consent),
+    Invariant("whoever has left holds no honour", _honours_of_the_gone),
 )

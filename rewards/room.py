@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, grants, ledger, pools, rules
+from rewards import bonus, grants, honours, ledger, pools, rules
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
+from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
 from tanpuhui.rooms import House, Room
 
@@ -15,14 +16,31 @@ if TYPE_CHECKING:
 
 
 def _blueprints(house: House) -> Sequence["Blueprint"]:
-    from rewards import api, pages
+    from rewards import api, honour_api, honour_desk, honour_pages, pages
 
-    return (api.blueprint(house), api.public_blueprint(house), pages.blueprint)
+    return (
+        api.blueprint(house),
+        api.public_blueprint(house),
+        pages.blueprint,
+        honour_pages.blueprint,
+        honour_desk.blueprint,
+        honour_api.public_blueprint(house),
+    )
+
+
+def _demo(house: House) -> None:
+    from rewards.demo import add_honours
+
+    add_honours(house)
 
 
 room = Room(
     name="rewards",
     tables=(
+        honours.HonourKind,
+        honours.Honour,
+        honours.HonourEvidence,
+        honours.HonourConsent,
         ledger.Account,
         ledger.Transfer,
         rules.PointsRule,
@@ -38,5 +56,6 @@ room = Room(
     reference=rules.REFERENCE_FILES,
     invariants=(*INVARIANTS, *BONUS_INVARIANTS),
     holdings=HOLDINGS,
-    letters=(bonus.USED_UP,),
+    letters=(bonus.USED_UP, *LETTERS),
+    demo=_demo,
 )

@@ -21,6 +21,9 @@ from activities.drafts import Draft, draft_of
 from activities.quantify import proposals, publication
 from activities.quantify.factors import FactorValues, FactorVersion, all_versions
 from activities.reviews import Waits
+from rewards import honour_decisions, honour_holders, nominations
+from rewards.honours import HolderKind, Honour
+from rewards.nominations import Nomination
 from tanpuhui import clock, figures, people, staff
 from tanpuhui.people import Resident
 from tanpuhui.rooms import House
@@ -246,6 +249,48 @@ class World:
         proposal = proposals.propose(self.house, self.officer, values, "有了更好的来源")
         proposals.review(self.house, self.second_officer, proposal.id, "核对过来源")
         return publication.publish(self.house, self.officer, proposal.id)
+
+    # --- honours ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def honour_kind(self) -> UUID:
+        """A title of the district."""
+        return nominations.create_kind(self.house, self.officer, "低碳之星", "带动邻居一起减排的居民")
+
+    def nomination(self, **changes: Any) -> Nomination:
+        """What a form says that nominates a person, with `changes`."""
+        said: dict[str, Any] = {
+            "kind_id": self.honour_kind,
+            "holder": HolderKind.PERSON,
+            "scope": f"division:{DISTRICT}",
+            "reason": "每天骑车上班，还教邻居使用会员码",
+            "evidence": [("登记台帮忙六次", "值班表")],
+        }
+        return Nomination(**{**said, **changes})
+
+    def nominate(self, by: Principal | None = None, **changes: Any) -> tuple[UUID, str]:
+        """Nominate somebody; the id, and the token of the invitation."""
+        return nominations.nominate(self.house, by or self.organiser, self.nomination(**changes))
+
+    def accept(self, resident: Resident, token: str, name: str = "绿小一", *, listed: bool = False) -> UUID:
+        """Accept an invitation, with consent."""
+        version = people.PRESENT[people.Document.HONOURS]
+        return honour_holders.accept(
+            self.house, resident.id, token, name=name, listed=listed, version=version
+        )
+
+    def honour(self, resident: Resident, name: str = "绿小一", *, listed: bool = False) -> UUID:
+        """An honour that stands."""
+        honour_id = self.accept(resident, self.nominate()[1], name, listed=listed)
+        honour_decisions.decide(self.house, self.officer, honour_id, "honoured")
+        return honour_id
+
+    def number(self, honour_id: UUID) -> str:
+        """The number on the certificate of an honour."""
+        with self.house.db.reading_session() as session:
+            number = session.get_one(Honour, honour_id).number
+        assert number is not None
+        return number
 
     # --- what holds ---------------------------------------------------------------------------------------
 

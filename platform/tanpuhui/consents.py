@@ -28,6 +28,10 @@ SWITCHES = {
         N_("扫码确认时，用这一次的位置算出离点位是远是近。只留远近，不留位置。关闭后，留下的远近马上删除。"),
     ),
     Document.QUESTIONS: (N_("偶尔问一句"), N_("记录之后偶尔问一句“不然会怎么做”，可以不答。")),
+    Document.HONOURS: (
+        N_("公开荣誉"),
+        N_("在您接受的荣誉上公开您选的名字。关闭后名字马上删除；要再公开，请到“我的荣誉”里重新选。"),
+    ),
 }
 
 DOCUMENT_NAMES = {document: name for document, (name, _) in SWITCHES.items()} | {
@@ -80,24 +84,30 @@ def give(house: House, resident_id: UUID, document: Document, version: str) -> N
 
     Raises InvalidField if `version` is not that of the present text, NotFound for a resident who has left.
     """
-    if version != PRESENT[document]:
-        reason = N_("这份说明已更新，请重新阅读后再同意。")
-        raise InvalidField(errors=[{"field": "version", "reason": reason}])
 
     def work(connection: Connection) -> None:
         with session_on(connection) as session:
-            resident = _at_their_turn(session, resident_id)
-            standing = _standing(session, resident_id, document)
-            if standing is None or standing.version != version:
-                now = clock.now()
-                _end(session, standing)
-                session.flush()
-                session.add(yes_to(resident_id, document, now))
-            if document is Document.POINTS:
-                resident.with_points = True
-                session.add(resident)
+            agree(session, resident_id, document, version)
 
     house.db.run(work)
+
+
+def agree(session: Session, resident_id: UUID, document: Document, version: str) -> None:
+    """What `give` does, in the caller's transaction, which takes the resident's turn by it."""
+    if version != PRESENT[document]:
+        reason = N_("这份说明已更新，请重新阅读后再同意。")
+        raise InvalidField(errors=[{"field": "version", "reason": reason}])
+    resident = _at_their_turn(session, resident_id)
+    standing = _standing(session, resident_id, document)
+    if standing is None or standing.version != version:
+        now = clock.now()
+        _end(session, standing)
+        session.flush()
+        session.add(yes_to(resident_id, document, now))
+    if document is Document.POINTS:
+        resident.with_points = True
+        session.add(resident)
+    session.flush()
 
 
 def withdraw(house: House, resident_id: UUID, document: Document) -> None:

@@ -184,6 +184,20 @@ class JudgesOwnRecords(NotAllowed):
     next_step = N_("请另一位工作人员来看这条记录。")
 
 
+class DeciderIsNominator(NotAllowed):
+    """Who nominated somebody for an honour does not decide on it, too."""
+
+    code, text = "decider_is_nominator", N_("提名人不能评定自己的提名，请另一位工作人员评定。")
+    next_step = N_("把这一页的网址发给另一位工作人员就可以。")
+
+
+class ChildsAccount(NotAllowed):
+    """A school class, or a guardian who joined for a child, accepts no honour in a person's name."""
+
+    code, text = "childs_account", N_("孩子用的账户不能以个人接受荣誉，孩子的名字不公开。")
+    next_step = N_("孩子的荣誉请由学校以班级提名，只显示班级名称。")
+
+
 class FormExpired(NotAllowed):
     """The form's protection token is missing or too old."""
 
@@ -384,6 +398,25 @@ class FeedbackMovedOn(Conflict):
     """Something was said after the officer had opened it."""
 
     code, text = "feedback_moved_on", N_("您打开之后，这里有了新的内容。请看过再答复，您写的还在下面。")
+
+
+class NoConsent(Conflict):
+    """Nobody is honoured who has not consented, or has taken it back."""
+
+    code, text = "no_consent", N_("对方还没有同意公开，或者已经撤回，现在不能授予。")
+    next_step = N_("等对方同意以后再授予。")
+
+
+class AlreadyDecided(Conflict):
+    """The nomination was decided on before."""
+
+    code, text = "already_decided", N_("这项提名已经评定过了，评定只做一次。")
+
+
+class HonourRevoked(Conflict):
+    """The honour was revoked, which is final."""
+
+    code, text = "honour_revoked", N_("这项荣誉已经撤销，不能再改。")
 
 
 # --- refusals: a scan that cannot be credited -------------------------------------------------------------

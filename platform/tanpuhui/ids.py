@@ -39,3 +39,17 @@ def random_number(bits: int) -> int:
         number = secrets.randbits(bits)
         if number:
             return number
+
+
+#: Crockford's digits: none is taken for another when a number is read out or copied by hand.
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+#: Letters that somebody may copy in place of the digits they look like.
+LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1"})
+
+
+def certificate_number(series: str, year: int) -> str:
+    """A certificate's number: its series, the year and 60 random bits, such as ``T2027-7K3M-9QWX-PD4H``."""
+    number = random_number(60)
+    digits = "".join(_DIGITS[number >> 5 * place & 31] for place in range(12))
+    return f"{series}{year}-{digits[:4]}-{digits[4:8]}-{digits[8:]}"

@@ -48,6 +48,7 @@ class Document(StrEnum):
     BOARDS = "boards"
     PLACE_HINTS = "place_hints"
     QUESTIONS = "questions"
+    HONOURS = "honours"
 
 
 #: The version of each text that is put before people today.

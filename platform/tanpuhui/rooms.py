@@ -43,7 +43,10 @@ class Invariant:
 
 @dataclass(frozen=True)
 class Room:
-    """What a room brings. Blueprints, commands and providers are made on demand, so that workers load no web code."""
+    """What a room brings. Blueprints, commands and providers are made on demand, so that workers load no web code.
+
+    `demo` adds to the demo data of a house in which everybody has lived their month.
+    """
 
     name: str
     tables: tuple[type[SQLModel], ...] = ()
@@ -59,6 +62,7 @@ class Room:
     letters: tuple[Letter, ...] = ()
     topics: tuple[Topic, ...] = ()
     providers: Callable[["House"], Sequence["Provider"]] = lambda _house: ()
+    demo: Callable[["House"], None] = lambda _house: None
 
 
 @dataclass

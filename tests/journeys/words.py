@@ -102,4 +102,7 @@ _NAMES = {
     "region",
     "note",
     "baseline",
+    "purpose",
+    "decided_because",
+    "revoked_because",
 }

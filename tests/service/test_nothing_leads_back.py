@@ -46,6 +46,7 @@ from tests.tables import contents
 from tests.world import COMMUNITY, STREET, World
 
 NUMBER, NICKNAME, WORDS = "13812345678", "绿小一乙", "我住的楼下那只箱子满了"
+HONOURED_AS = "楼下的王师傅"
 PLANTED = datetime(2027, 3, 12, 2, 0, tzinfo=UTC)
 
 
@@ -132,6 +133,7 @@ def live(world: World, time: Any) -> Life:
     outside = OutsideIdentity(house, "oidc", fingerprint(house.settings, "https://pass.example", "citizen-1"))
     link(house, resident.id, outside)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
+    world.honour(resident, HONOURED_AS, listed=True)
     with house.db.transaction() as connection:
         spot_checks.draw(house, connection, spot_checks.Scope(site.id), today.replace(day=1), clock.now())
     house.relay.drain()
@@ -158,6 +160,8 @@ def live(world: World, time: Any) -> Life:
         "sealed": sealed,
         "key": "key-of-theirs",
         "words": WORDS,
+        "honoured as": HONOURED_AS,
+        "honoured for": "每天骑车上班，还教邻居使用会员码",
         "identity": outside.key,
     }
     life.things = {
@@ -206,6 +210,9 @@ def addresses(world: World, life: Life) -> list[str]:
             "campaign_id": ["00000000-0000-7000-8000-000000000000"],
             "check_id": column("id", "spot_check"),
             "feedback_id": column("id", "feedback"),
+            "honour": column("number", "honour"),
+            "honour_id": column("id", "honour"),
+            "kind_id": column("id", "honour_kind"),
             "message_id": column("id", "message"),
             "provider": ["oidc"],
             "key": ["low_carbon_day"],
@@ -276,7 +283,7 @@ def test_after_a_whole_life_here_nothing_leads_back(
         one.holding.key for one in held if not one.rows
     ] == []  # a kind of data that was not lived is not tested
     before = everything(world)
-    for name in ("nickname", "index", "sealed", "fingerprint 0", "key", "words", "identity"):
+    for name in ("nickname", "index", "sealed", "fingerprint 0", "key", "words", "identity", "honoured as"):
         assert life.leads[name] in before, name  # the search finds what is there
     assert NICKNAME in browser(world, life.resident).get("/me")
     people.leave(world.house, life.resident.id)

@@ -1,5 +1,6 @@
 """The API's own description is valid, and true: whatever is sent, nothing is answered that it does not say."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -76,6 +77,7 @@ OPERATIONS = [
     ("PUT", "/api/v1/bureau/observances/{key}/{year}"),
     ("DELETE", "/api/v1/bureau/observances/{key}/{year}"),
     ("GET", "/api/v1/campaigns/{campaign_id}/bonus"),
+    ("GET", "/api/v1/honours/{honour}"),
 ]
 
 #: What anybody may read without a token.
@@ -88,6 +90,7 @@ PUBLIC = {
     ("get", "/api/v1/limits"),
     ("get", "/api/v1/observances"),
     ("get", "/api/v1/campaigns/{campaign_id}/bonus"),
+    ("get", "/api/v1/honours/{honour}"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.
@@ -155,12 +158,13 @@ def test_the_description_names_every_operation_and_no_other(world: World) -> Non
 
 
 def test_what_needs_a_token_says_so(world: World) -> None:
+    things = {"{version_id}": "clean_plate@1", "{honour}": world.number(world.honour(world.resident()))}
     for path, methods in world.client().get(ADDRESS).get_json()["paths"].items():
         for method, operation in methods.items():
             public = (method, path) in PUBLIC
             assert operation.get("security") == (None if public else [{"bearer": []}])
             assert operation["summary"]
-            address = path.replace("{version_id}", "clean_plate@1").replace("{", "").replace("}", "")
+            address = re.sub(r"{\w+}", lambda blank: things.get(blank[0], blank[0][1:-1]), path)
             status = world.client().open(address, method=method).status_code
             assert (status == 200) if public else (status in {401, 404}), (method, path)
 
@@ -229,6 +233,10 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
             {"headers": {"Idempotency-Key": "heard"}, "body": {"kind": "question", "text": "几点开门？"}},
         ),
         ("GET", "/api/v1/me/feedback"): ("resident", {}),
+        ("GET", "/api/v1/honours/{honour}"): (
+            None,
+            {"path_parameters": {"honour": world.number(world.honour(world.resident()))}},
+        ),
         ("GET", "/api/v1/factors/{version_id}"): (None, {"path_parameters": {"version_id": "bike_trip@1"}}),
         ("GET", "/api/v1/methodologies"): (None, {}),
         ("GET", "/api/v1/evidence"): (None, {}),

@@ -37,6 +37,7 @@ from tests.threads import at_once, codes
 from tests.world import COMMUNITY, OTHER_COMMUNITY, STREET, World
 
 NUMBER, NICKNAME, WORDS = "13812345678", "绿小一乙", "住在二楼的老王说"
+HONOURED_AS = "二楼的王师傅"
 
 
 class Silence(SmsSender):
@@ -81,6 +82,7 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     members.own_card(house, resident.id)
     report(house, Principal("resident", resident.id, resident.id), site.id, SiteCondition.FULL)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
+    world.honour(resident, HONOURED_AS, listed=True)
     cookie, token = new_session(house, kind="resident", subject_id=resident.id), world.token(resident)
     house.relay.drain()
     with house.db.reading() as connection:
@@ -95,6 +97,8 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
         "number": NUMBER,
         "nickname": NICKNAME,
         "words": WORDS,
+        "honoured as": HONOURED_AS,
+        "honoured for": "每天骑车上班，还教邻居使用会员码",
         "index": people.blind_index(house.settings, f"+86{NUMBER}"),
         "cookie": cookie,
         "token": token,
@@ -181,9 +185,9 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
             assert holding.why in page
             assert privacy.lasts(holding, "zh") in page
     assert {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id)} == {
-        "account": 1, "consents": 3,
+        "account": 1, "consents": 4, "honours": 1, "honour_names": 1,
         "place_hints": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
-        "messages": 1, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
+        "messages": 2, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
         "transfers": 3, "bonuses": 1,
     }  # fmt: skip
@@ -267,7 +271,18 @@ def test_after_leaving_nothing_leads_to_the_person(world: World, capsys: pytest.
     structlog.get_logger().info("the log is looked at")
     resident, leads = live(world)
     held_before = everything(world)
-    for name in ("nickname", "words", "index", "sealed", "token 0", "token 1", "key", "identity"):
+    for name in (
+        "nickname",
+        "words",
+        "honoured as",
+        "honoured for",
+        "index",
+        "sealed",
+        "token 0",
+        "token 1",
+        "key",
+        "identity",
+    ):
         assert leads[name] in held_before, name  # the search finds what is there
     me = browser(world, resident)
     me.get("/me/privacy")
@@ -355,8 +370,9 @@ def test_switches_are_off_until_a_yes_to_the_present_text(world: World) -> None:
             Document.BOARDS: False,
             Document.PLACE_HINTS: False,
             Document.QUESTIONS: False,
+            Document.HONOURS: False,
         }
-    for document in (Document.BOARDS, Document.PLACE_HINTS, Document.QUESTIONS):
+    for document in (Document.BOARDS, Document.PLACE_HINTS, Document.QUESTIONS, Document.HONOURS):
         before = contents(house)
         with pytest.raises(InvalidField):
             consents.give(house, resident.id, document, "2020-01")

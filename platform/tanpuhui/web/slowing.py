@@ -1,4 +1,4 @@
-"""Slowing down who guesses codes: too many refused scans from one account, or from an address nobody has logged in at."""
+"""Slowing down who guesses codes or numbers: too many refused scans from one account, or from an address nobody has logged in at."""
 
 import hashlib
 
@@ -19,6 +19,8 @@ _WATCHED = frozenset(
         "activities-api.post_scan",
         "helping-api.post_record",
         "helping.record",
+        "honours.verify",
+        "honours-api.get_honour",
     }
 )
 

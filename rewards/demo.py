@@ -1,0 +1,101 @@
+"""The honours of the demo: made through the same services, after everybody has lived their month."""
+
+import os
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel, select
+
+from rewards import honour_decisions, honour_holders, nominations
+from rewards.honours import HolderKind
+from rewards.nominations import Nomination
+from tanpuhui import clock, staff
+from tanpuhui.divisions import Division, DivisionLevel
+from tanpuhui.people import PRESENT, Document
+from tanpuhui.rooms import House
+from tanpuhui.sessions import Principal
+from tanpuhui.staff import Role
+
+
+def add_honours(house: House) -> None:
+    """Whoever was here last and a neighbourhood are honoured, a building waits for a decision, and one invitation is open."""
+    organiser, officer = (_member(house, role) for role in (Role.ORGANISER, Role.OFFICER))
+    with clock.pretending(clock.now() - timedelta(hours=2)):
+        star = nominations.create_kind(house, officer, "低碳之星", "长期做绿色小事、并带动邻居一起做的居民")
+        circle = nominations.create_kind(
+            house, officer, "绿色邻里", "组织邻居一起减排、做法值得别处学的社区、楼组和单位"
+        )
+        with house.db.reading_session() as session:
+            community = session.exec(
+                select(Division.name).where(Division.level == DivisionLevel.COMMUNITY).order_by(Division.code)
+            ).first()
+        name = (community or "某居委会").removesuffix("居委会").removesuffix("村委会")
+        scope = f"division:{house.settings.district_code}"
+        given = [
+            _nominate(house, organiser, star, scope, *_STAR),
+            _nominate(house, organiser, circle, scope, *_CIRCLE, name=f"{name}社区"),
+        ]
+        _nominate(house, organiser, circle, scope, *_BUILDING, name=f"{name}社区三号楼")
+        _nominate(house, organiser, star, scope, *_OPEN)
+    person, token = given[0]
+    with clock.pretending(clock.now() - timedelta(hours=1)):
+        honour_holders.accept(
+            house,
+            _last_here(house),
+            token,
+            name="爱骑车的小林",
+            listed=True,
+            version=PRESENT[Document.HONOURS],
+        )
+        for honour_id in (person, given[1][0]):
+            honour_decisions.decide(house, officer, honour_id, "honoured")
+
+
+_STAR = (
+    "每天骑车上班，教楼里的邻居使用会员码，帮三位老人办好了会员卡。",
+    (
+        ("邻居写来的建议里点名感谢", "投诉与建议，社区服务台有底稿"),
+        ("在登记台帮忙六次", "社区登记台的值班表"),
+    ),
+)
+_CIRCLE = (
+    "在菜场门口设玻璃瓶回收点，每周固定一天有人值守，做法已写成说明给别的社区用。",
+    (("回收点开放八周，没有缺过一次值守", "社区值守登记本"),),
+)
+_BUILDING = ("整个楼组一起参加光盘行动，把打卡表贴在大堂里。", (("打卡表连续贴了四周", "楼组长处的原件"),))
+_OPEN = ("把旧衣回收箱旁边收拾得干干净净，还画了指路牌。", (("指路牌的照片", "社区公告栏"),))
+
+
+def _nominate(
+    house: House,
+    by: Principal,
+    kind: UUID,
+    scope: str,
+    reason: str,
+    evidence: tuple[tuple[str, str], ...],
+    name: str = "",
+) -> tuple[UUID, str]:
+    holder = HolderKind.TEAM if name else HolderKind.PERSON
+    nomination = Nomination(
+        kind, holder, scope, reason, evidence, name=name, agreed=bool(name), listed=bool(name)
+    )
+    return nominations.nominate(house, by, nomination)
+
+
+def _member(house: House, role: Role) -> Principal:
+    with house.db.session() as session:
+        grants = [staff.grant(role, division_code=house.settings.district_code)]
+        name = f"demo {role.value} {os.urandom(3).hex()}"
+        member = staff.add_staff(session, name=name, password=os.urandom(16).hex(), grants=grants)
+        return Principal("staff", member.id, member.id)
+
+
+def _last_here(house: House) -> UUID:
+    """Whoever recorded something last."""
+    action = SQLModel.metadata.tables["action"]
+    with house.db.reading() as connection:
+        found: UUID = connection.execute(
+            sa.select(action.c.resident_id).order_by(action.c.recorded_at.desc()).limit(1)
+        ).scalar_one()
+    return found
