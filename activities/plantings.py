@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
 from activities.catalogue import ActionKind
+from activities.certificate_numbers import certificate_number
 from activities.codes import check_token, read_token
 from activities.drafts import check_code, check_evidence, choose_kind
 from activities.events import TreesPlanted
@@ -21,7 +22,7 @@ from activities.known import Knowledge, Known, KnownCode
 from activities.quantify.calculation import parse_quantity
 from activities.sites import Site, get_site
 from activities.trees import Grove, Planting, groves_at, groves_of, whole_trees
-from tanpuhui import clock, idempotency, ids
+from tanpuhui import clock, idempotency
 from tanpuhui.db import session_on
 from tanpuhui.errors import (
     AlreadyPlanted,
@@ -38,9 +39,6 @@ from tanpuhui.people import ResidentStatus, take_turn
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
 from tanpuhui.signing import Token
-
-#: Crockford's digits: none is taken for another when a number is read out or copied by hand.
-_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def plant(
@@ -134,7 +132,7 @@ def _record(
         if before is not None:
             raise AlreadyPlanted(number=before.number)
         planting = Planting(
-            number=_number(day),
+            number=certificate_number("T", day),
             resident_id=resident_id,
             site_id=code.site.id,
             code_id=code.code.id,
@@ -155,13 +153,6 @@ def _planted(session: Session, resident_id: UUID, site_id: UUID, kind: str, day:
         .where(Planting.resident_id == resident_id, Planting.site_id == site_id)
         .where(Planting.kind == kind, Planting.planted_on == day)
     ).first()
-
-
-def _number(day: date) -> str:
-    """A certificate's number: the year and 60 random bits, such as ``T2027-7K3M-9QWX-PD4H``."""
-    number = ids.random_number(60)
-    digits = "".join(_DIGITS[number >> 5 * place & 31] for place in range(12))
-    return f"T{day.year}-{digits[:4]}-{digits[4:8]}-{digits[8:]}"
 
 
 def _event(planting: Planting, code: KnownCode, division_code: str) -> TreesPlanted:
