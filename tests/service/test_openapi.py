@@ -52,6 +52,9 @@ OPERATIONS = [
     ("GET", "/api/v1/synergy"),
     ("POST", "/api/v1/sites/{site_id}/records"),
     ("POST", "/api/v1/plantings"),
+    ("GET", "/api/v1/gatherings"),
+    ("POST", "/api/v1/gatherings/{gathering_id}/sign-up"),
+    ("DELETE", "/api/v1/gatherings/{gathering_id}/sign-up"),
     ("GET", "/api/v1/me/plantings"),
     ("GET", "/api/v1/declarations"),
     ("GET", "/api/v1/declarations/states"),
@@ -74,6 +77,7 @@ PUBLIC = {
     ("get", "/api/v1/evidence"),
     ("get", "/api/v1/sites"),
     ("get", "/api/v1/limits"),
+    ("get", "/api/v1/gatherings"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.
