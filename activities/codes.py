@@ -24,6 +24,7 @@ from tanpuhui.errors import (
     AlreadyRevoked,
     CodeExpired,
     CodeInvalid,
+    GatheringCodeHere,
     InvalidField,
     MemberCodeHere,
     NotFound,
@@ -400,16 +401,21 @@ def address_of(settings: Settings, token: str) -> str:
 def read_token(settings: Settings, text: str) -> Token:
     """What a token, or a whole scanned address, says.
 
-    Raises CodeInvalid or CodeVersionUnknown, and MemberCodeHere for a resident's own code; tells nothing about
-    whether the number exists.
+    Raises CodeInvalid or CodeVersionUnknown, MemberCodeHere for a resident's own code and GatheringCodeHere for the
+    check-in code of a gathering; tells nothing about whether the number exists.
     """
-    text = text.strip()
-    if "/s/" in text:
-        text = text.rsplit("/s/", 1)[1].split("?", 1)[0]
-    token = signing.keyring(settings).read(text)
+    token = signing.keyring(settings).read(letters_in(text))
     if token.form is Form.MEMBER:
         raise MemberCodeHere
+    if token.form is Form.GATHERING:
+        raise GatheringCodeHere
     return token
+
+
+def letters_in(text: str) -> str:
+    """The token in a scanned address; what was typed stays as it is."""
+    text = text.strip()
+    return text.rsplit("/s/", 1)[1].split("?", 1)[0] if "/s/" in text else text
 
 
 def period_of(moment: datetime) -> int:

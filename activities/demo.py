@@ -41,9 +41,13 @@ from activities.campaign_desk import rules_in_force
 from activities.campaign_rules import Rules, by_dates
 from activities.campaign_templates import shipped
 from activities.campaigns import Campaign
+from activities.check_ins import check_in
 from activities.codes import CodeKind
+from activities.gathering_changes import change, count_walk_ins
+from activities.gatherings import GatheringIn, GatheringKind, create_gathering
 from activities.site_reports import WORDS_A_DAY, SiteCondition, report
 from activities.sites import SiteKind
+from activities.taking_part import sign_up
 from tanpuhui import clock, feedback, ids, people, reference, schema, staff
 from tanpuhui.bureau import answers
 from tanpuhui.divisions import Division, DivisionLevel
@@ -172,6 +176,7 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
     _check_on_the_spot(district)
     for room in house.rooms:
         room.demo(house)
+    _gather(district, start)
     house.relay.drain()
     if tokens:
         _write_tokens(district, tokens)
@@ -330,6 +335,47 @@ def _hand_out_cards(district: _District) -> None:
         )
         district.recorded.append(UUID(json.loads(answer.body)["action"]["id"]))
     members.replace_printed(house, helper, numbers[0], numbers[6], "卡片遗失")
+
+
+def _gather(district: _District, start: datetime) -> None:
+    """A repair day that was yesterday, one that is on right now, a planting that is full, a training with places left."""
+    house, now = district.house, clock.now()
+    site = next(site for site, _token, _kinds in district.places if site.kind == SiteKind.CLOTHES_BIN)
+    afternoon = datetime.combine(clock.today() - timedelta(days=1), time(14), clock.SHANGHAI)
+    planned = (
+        ("旧衣修补日", GatheringKind.REPAIR_DAY, afternoon, 20, 14, "社区活动室"),
+        ("自行车修理角", GatheringKind.REPAIR_DAY, now - timedelta(minutes=20), 30, 9, "小区东门"),
+        ("冬季植树", GatheringKind.PLANTING, afternoon + timedelta(days=5), 6, 8, "滨河绿地"),
+        ("垃圾分类志愿者培训", GatheringKind.TRAINING, afternoon + timedelta(days=9), 40, 11, "街道会议室"),
+    )
+    people_here = list(dict.fromkeys(district.residents))
+    for title, kind, starts_at, places, wanting, place in planned:
+        with clock.pretending(start + timedelta(hours=1)):
+            said = GatheringIn(
+                title=title,
+                kind=kind,
+                words="请自带水杯，现场有工具。来不了请提前取消，把名额让给别人。",
+                place=place,
+                division_code=site.division_code,
+                starts_at=starts_at,
+                ends_at=starts_at + timedelta(hours=2),
+                sign_up_until=starts_at,
+                places=places,
+            )
+            gathering = create_gathering(house, district.organiser, said)
+            coming = district.random.sample(people_here, min(wanting, len(people_here)))
+            if kind is GatheringKind.PLANTING:
+                coming = people_here[:wanting]  # those who planted before plant again
+            for resident_id in coming:
+                sign_up(house, resident_id, gathering.id)
+            if kind is GatheringKind.PLANTING:
+                moved = said.model_copy(update={"place": "滨河绿地东侧入口"})
+                change(house, district.organiser, gathering.id, moved)
+        if starts_at < now:
+            with clock.pretending(starts_at + timedelta(minutes=1)):
+                for resident_id in coming[: wanting * 2 // 3]:
+                    check_in(house, resident_id, gathering.id)
+                count_walk_ins(house, district.organiser, gathering.id, 3)
 
 
 def _staffed_code(district: _District) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from activities import photos, place_hints
+from activities import check_ins, photos, place_hints, sign_ups
 from activities.attempts import KEPT
 from activities.devices import KEPT as DEVICES_KEPT
 from tanpuhui.config import Settings
@@ -97,7 +97,60 @@ def _spot_checks(resident_id: UUID) -> sa.Select[Any]:
     )
 
 
+def _sign_ups(resident_id: UUID) -> sa.Select[Any]:
+    sign_up, gathering = table("sign_up"), table("gathering")
+    shown = [column for column in sign_up.c if column.name not in {"id", "resident_id"}]
+    return (
+        sa.select(gathering.c.title, gathering.c.starts_at, *shown)
+        .select_from(sign_up.join(gathering, gathering.c.id == sign_up.c.gathering_id))
+        .where(sign_up.c.resident_id == resident_id)
+        .order_by(sign_up.c.id)
+    )
+
+
+def _check_ins(resident_id: UUID) -> sa.Select[Any]:
+    check_in, sign_up, gathering = map(table, ("check_in", "sign_up", "gathering"))
+    return (
+        sa.select(
+            gathering.c.title,
+            gathering.c.starts_at,
+            check_in.c.number,
+            check_in.c.checked_in_at,
+            check_in.c.checked_in_by.is_not(None).label("by_a_helper"),
+        )
+        .select_from(
+            check_in.join(sign_up, sign_up.c.id == check_in.c.sign_up_id).join(
+                gathering, gathering.c.id == sign_up.c.gathering_id
+            )
+        )
+        .where(check_in.c.resident_id == resident_id)
+        .order_by(check_in.c.sign_up_id)
+    )
+
+
 HOLDINGS = (
+    Holding(
+        key="sign_ups",
+        what=N_("您报名的现场活动，排在第几个"),
+        why=N_("给您留名额，按先后候补，有变动时告诉您。"),
+        tables=("sign_up",),
+        query=_sign_ups,
+        lasts=N_(
+            "活动结束 %(days)s 天后抹去是谁，只留人数；取消报名时立即删除。注销时，还没开始的让给下一位，其余抹去是谁。"
+        ),
+        kept=sign_ups.KEPT,
+        purge=sign_ups.purge,
+        forget=sign_ups.forget,
+    ),
+    Holding(
+        key="check_ins",
+        what=N_("您到场签到的现场活动，和参加证书的编号"),
+        why=N_("给您参加证书。公开核对编号时，只说是哪场活动、哪一天，不说是谁。"),
+        tables=("check_in",),
+        query=_check_ins,
+        lasts=N_("保存到您删除这张证书或注销时；之后抹去是谁，编号作废，只留到场人数。"),
+        forget=check_ins.forget,
+    ),
     Holding(
         key="photos",
         what=N_("您自愿附上的照片"),

@@ -13,6 +13,7 @@ from activities.catalogue import ActionKind
 from activities.clashes import ClashRule, one_deed
 from activities.limits import loads
 from activities.trees import early_checks
+from tanpuhui import clock
 from tanpuhui.db import session_on
 from tanpuhui.rooms import Invariant
 
@@ -233,7 +234,43 @@ CLASHES = (
     ),
 )
 
+_PLACES = (
+    "SELECT g.id AS id, g.places - COALESCE(sum(s.people), 0) AS free FROM gathering g LEFT JOIN sign_up s "
+    "ON s.gathering_id = g.id AND s.placed_at IS NOT NULL GROUP BY g.id, g.places"
+)
+
+
+def _free_while_waiting(connection: Connection) -> Iterator[str]:
+    """Of gatherings that stand and have not begun; the first in line may be a class that is larger than what is free."""
+    rows = connection.execute(
+        sa.text(
+            f"SELECT g.id FROM gathering g JOIN ({_PLACES}) p ON p.id = g.id JOIN sign_up w ON w.gathering_id = g.id "
+            "AND w.number = (SELECT min(m.number) FROM sign_up m WHERE m.gathering_id = g.id AND m.placed_at IS NULL) "
+            "WHERE g.cancelled_at IS NULL AND g.starts_at > :now AND w.people <= p.free"
+        ).bindparams(sa.bindparam("now", clock.now(), UTCDateTime()))
+    )
+    for row in rows:
+        yield f"gathering {row[0]} has free places while somebody waits"
+
+
+GATHERINGS = (
+    _rows(f"SELECT p.id FROM ({_PLACES}) p WHERE p.free < 0", "no more people have a place than there are"),
+    Invariant("who waits for a place waits because there is none", _free_while_waiting),
+    _rows(
+        "SELECT c.number FROM check_in c JOIN sign_up s ON s.id = c.sign_up_id JOIN gathering g "
+        "ON g.id = s.gathering_id WHERE s.placed_at IS NULL OR g.cancelled_at IS NOT NULL "
+        "OR (s.resident_id IS NOT NULL AND c.resident_id IS NOT NULL AND s.resident_id <> c.resident_id)",
+        "who came to a gathering had a place at it, and it took place",
+    ),
+    _rows(
+        "SELECT r.id FROM resident r WHERE r.status <> 'active' AND (EXISTS (SELECT 1 FROM sign_up s "
+        "WHERE s.resident_id = r.id) OR EXISTS (SELECT 1 FROM check_in c WHERE c.resident_id = r.id))",
+        "who has left is in no line and holds no certificate",
+    ),
+)
+
 INVARIANTS = (
+    *GATHERINGS,
     *REVIEWS,
     *CLASHES,
     Invariant("no more loads of a kind on a day than its limit", _too_many_loads),

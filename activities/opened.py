@@ -8,9 +8,9 @@ from datetime import datetime
 
 from flask import session as form_session
 
-from activities.codes import OPENED_FOR, CodeKind, read_token
+from activities.codes import OPENED_FOR, CodeKind
 from activities.scans import Preview
-from tanpuhui import clock
+from tanpuhui import clock, signing
 from tanpuhui.web.auth import house
 
 _KEY = "opened"
@@ -28,8 +28,13 @@ def opened_at(token: str) -> datetime | None:
 def note(token: str, seen: Preview) -> None:
     """Remember that this browser opened `token`, which was just found good, unless it is remembered already."""
     if seen.code.code.kind is CodeKind.ROTATING:
-        fresh = {_name(token): int(clock.now().timestamp())} | _remembered()
-        form_session[_KEY] = dict(sorted(fresh.items(), key=lambda entry: entry[1])[-_MOST:])
+        remember(token)
+
+
+def remember(token: str) -> None:
+    """Remember that this browser opened `token` while it stood on a screen, unless it is remembered already."""
+    fresh = {_name(token): int(clock.now().timestamp())} | _remembered()
+    form_session[_KEY] = dict(sorted(fresh.items(), key=lambda entry: entry[1])[-_MOST:])
 
 
 def spend(token: str) -> None:
@@ -44,5 +49,5 @@ def _remembered() -> dict[str, int]:
 
 
 def _name(token: str) -> str:
-    read = read_token(house().settings, token)
-    return "-".join(map(str, (read.number, *read.more)))
+    read = signing.keyring(house().settings).read(token)
+    return "-".join(map(str, (read.form.value, read.number, *read.more)))

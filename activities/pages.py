@@ -25,15 +25,17 @@ from activities import (
 from activities.actions import Action
 from activities.bands import read_text
 from activities.catalogue import ActionKind, EvidenceTier
+from activities.check_ins import is_check_in
 from activities.device_cookie import note_device
 from activities.known import Knowledge, Known
 from activities.quantify.factors import POLLUTANTS
 from activities.scans import Desk, Preview, preview, read_request
 from activities.sites import SITE_KIND_NAMES
 from activities.trees import Grove, groves_of
-from tanpuhui import clock, idempotency, ids
+from tanpuhui import clock, idempotency, ids, signing
 from tanpuhui.errors import (
     CodeInvalid,
+    GatheringCodeHere,
     InvalidField,
     KeyReused,
     MemberCodeHere,
@@ -127,7 +129,7 @@ def scanned_site() -> UUID | None:
     """The site of the code whose page this is, if the address has a code of ours."""
     try:
         number = codes.read_token(house().settings, (request.view_args or {}).get("token", "")).number
-    except (CodeInvalid, MemberCodeHere):
+    except (CodeInvalid, GatheringCodeHere, MemberCodeHere):
         return None
     with house().db.reading() as connection:
         code = known().code(connection, number)
@@ -150,6 +152,8 @@ def typed_code() -> Answer:
     typed = request.args.get("code", "").strip()
     if not typed:
         return render_template("activities/typed.html", code="")
+    if is_check_in(house().settings, typed):
+        return redirect(url_for("gatherings.here", token=signing.letters_of(codes.letters_in(typed))))
     try:
         token = codes.read_token(house().settings, typed)
     except CodeInvalid as refusal:
@@ -163,8 +167,11 @@ def scan(token: str) -> Answer:
     """Say what would be recorded. Records nothing; a refusal is kept, so that its resident can look it up.
 
     The idempotency key stands in the address: going back, reloading or logging in on the way keeps it, so one
-    scan of the code is credited at most once; a key that was used leads to what it recorded.
+    scan of the code is credited at most once; a key that was used leads to what it recorded. The check-in code of a
+    gathering leads there.
     """
+    if is_check_in(house().settings, token):
+        return redirect(url_for("gatherings.here", token=token))
     key = request.args.get("key", "")
     if not key:
         chosen = request.args.get("kind")

@@ -1,6 +1,7 @@
 """The screen of a rotating code: one full page for a tablet at the site, with a new code every period."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,26 +45,33 @@ def screen_now(code_id: int) -> Response:
 
 
 def _shown(code_id: int) -> tuple[Preview, dict[str, Any]]:
-    """What the code records, and its picture with its times in milliseconds: `next_in` until the next one is due,
-    `good_for` until it should not stand there any more.
+    """What the code records, and what is shown of it.
 
     Raises NotFound, NotAllowed, and the refusals of a code that residents could not use.
     """
-    from tanpuhui import qr  # late: drawing would slow every start
-
     with house().db.reading_session() as session:
         code = session.get(Code, code_id)
         if code is None or code.kind is not CodeKind.ROTATING:
             raise NotFound
         get_site(session, staff(), code.site_id)
+    settings = house().settings
+    seen = preview(house(), codes.rotating_token(settings, code_id, clock.now() + EARLY))
+    return seen, showing(
+        lambda moment: codes.rotating_token(settings, code_id, moment), gettext("扫这个码记录")
+    )
+
+
+def showing(token_at: Callable[[datetime], str], title: str) -> dict[str, Any]:
+    """The picture of a code that changes with every period, whose token at a moment is `token_at`, with its times in
+    milliseconds: `next_in` until the next one is due, `good_for` until it should not stand there any more."""
+    from tanpuhui import qr  # late: drawing would slow every start
+
     now, period, early = clock.now(), PERIOD.total_seconds(), EARLY.total_seconds()
-    token = codes.rotating_token(house().settings, code_id, now + EARLY)
+    token = token_at(now + EARLY)
     ends = (codes.period_of(now + EARLY) + 1) * period - now.timestamp()
-    seen = preview(house(), token)
-    shown = {
-        "svg": qr.svg(codes.address_of(house().settings, token), title=gettext("扫这个码记录")),
+    return {
+        "svg": qr.svg(codes.address_of(house().settings, token), title=title),
         "typed": signing.typed_form(token),
         "next_in": int((ends - early) * 1000),
         "good_for": int((ends + period - early) * 1000),
     }
-    return seen, shown

@@ -4,16 +4,17 @@ import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _, ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from activities import pages, plantings
+from activities.certificate_pages import certificate_answer
 from activities.scans import preview
 from activities.sites import Site
 from activities.trees import Grove
 from tanpuhui import clock
-from tanpuhui.errors import KeyReused, Unprintable
+from tanpuhui.errors import KeyReused
 from tanpuhui.web.auth import house, resident, resident_required, staff, visitor
 from tanpuhui.web.formatting import day as day_name
 from tanpuhui.web.forms import form_errors
@@ -77,19 +78,7 @@ def certificate(planting_id: UUID) -> Answer:
 def certificate_pdf(planting_id: UUID) -> Answer:
     """The certificate to print."""
     words = _words(*_own(planting_id))
-    from tanpuhui.certificates import certificate_pdf as pdf  # late: the type-setting would slow every start
-    from tanpuhui.pdf import DoesNotFit, MissingGlyphs
-
-    try:
-        body = pdf(words)
-    except MissingGlyphs as error:
-        raise Unprintable(characters=" ".join(error.characters)) from error
-    except DoesNotFit as error:
-        raise Unprintable(characters=words.facts[0][1]) from error
-    name = f"tanpuhui-{words.facts[-1][1]}.pdf"
-    return Response(
-        body, mimetype="application/pdf", headers={"Content-Disposition": f'inline; filename="{name}"'}
-    )
+    return certificate_answer(words, words.facts[-1][1])
 
 
 def _own(planting_id: UUID) -> tuple[Grove, Site]:

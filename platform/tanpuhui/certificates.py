@@ -10,7 +10,7 @@ from math import cos, pi, sin
 from typing import Literal
 
 from tanpuhui import qr
-from tanpuhui.pdf import Box, Code, Disc, Item, Page, Style, fit, page_pdf, plain
+from tanpuhui.pdf import Box, Code, Disc, DoesNotFit, Item, Page, Style, fit, page_pdf, plain
 
 _WIDTH, _HEIGHT = 841.89, 595.28  # in points
 _PANEL = 270.0  # the green part, with the emblem
@@ -27,6 +27,9 @@ _VALUE = Style(19, 8, "#1B2A22", "Bold")
 _TEXT = Style(13.5, 7, "#1B2A22", leading=1.55)
 _FOOTER = Style(10, 6, "#56665D", leading=1.45)
 _NAME = Style(20, 9, _WHITE, "Bold", centred=True)
+
+_HEADLINE_ROOM = (_SPACE, 84.0)
+_VALUE_ROOM = ((_SPACE - 24) / 2, 44.0)
 
 _SYMBOL = 124.0  # side of the code, about 4.4 cm
 
@@ -55,6 +58,16 @@ def certificate_pdf(certificate: Certificate) -> bytes:
     `url` that no code of version 10 holds.
     """
     return page_pdf(_page(certificate), title=plain(f"{certificate.title} · {certificate.headline}"))
+
+
+def has_room(headline: str, fact: str = "") -> bool:
+    """Whether a certificate holds this headline, and this value of a fact."""
+    try:
+        fit(headline, _HEADLINE, *_HEADLINE_ROOM)
+        fit(fact, _VALUE, *_VALUE_ROOM)
+    except DoesNotFit:
+        return False
+    return True
 
 
 def _page(certificate: Certificate) -> Page:
@@ -119,13 +132,13 @@ def _code(url: str, middle: float, top: float) -> Iterator[Item]:
 def _words(certificate: Certificate) -> Iterator[Item]:
     """Title and headline, the facts in two columns, what there is to say, and what it does not say."""
     yield from fit(certificate.title, _TITLE, _SPACE, 54).at(_LEFT, 62)
-    yield from fit(certificate.headline, _HEADLINE, _SPACE, 84).at(_LEFT, 122)
+    yield from fit(certificate.headline, _HEADLINE, *_HEADLINE_ROOM).at(_LEFT, 122)
     yield Box(_LEFT, 222, _SPACE, 0.75, _PALE)
     column = (_SPACE - 24) / 2
     for place, (label, value) in enumerate(certificate.facts):
         x, top = _LEFT + place % 2 * (column + 24), 240 + place // 2 * 66
         yield from fit(label, _LABEL, column, 16).at(x, top)
-        yield from fit(value, _VALUE, column, 44).at(x, top + 17)
+        yield from fit(value, _VALUE, *_VALUE_ROOM).at(x, top + 17)
     yield Box(_LEFT, 384, _SPACE, 96, "#EAF5EF", 12)
     text = fit(certificate.text, _TEXT, _SPACE - 36, 76)
     yield from text.at(_LEFT + 18, 432 - text.height / 2)

@@ -376,6 +376,55 @@ class DeclarationMovedOn(Conflict):
     code, text = "declaration_moved_on", N_("这份申报已经办到别的状态了，请看最新的情况。")
 
 
+class SignUpClosed(Conflict):
+    """Nobody can sign up for the gathering any more."""
+
+    code, text = "sign_up_closed", N_("这次活动的报名已经截止。")
+    next_step = N_("当天有空位的话，可以直接到现场签到。")
+
+
+class SignedUpOtherwise(Conflict):
+    """The class signed up before, with another number of people."""
+
+    code, text = "signed_up_otherwise", N_("已经报过名了，人数是 %(people)s 人。")
+    next_step = N_("要改人数，请先取消报名，再重新报。")
+
+
+class GatheringCancelled(Conflict):
+    """The gathering does not take place."""
+
+    code, status, text = "gathering_cancelled", 410, N_("这次活动已经取消了。")
+    next_step = N_("请看看别的现场活动。")
+
+
+class GatheringBegun(Conflict):
+    """The gathering has begun, or somebody has checked in: nothing of it, and no sign-up, is taken back any more."""
+
+    code, text = "gathering_begun", N_("活动已经开始，或者已经有人签到，不能再改动或取消。")
+    next_step = N_("有急事请直接联系现场的组织者。")
+
+
+class NotCheckInTime(Conflict):
+    """Check-in for a gathering is open from `opens` to `ends`."""
+
+    code, text = "not_check_in_time", N_("现在不能签到。签到从 %(opens)s 开始，到 %(ends)s 为止。")
+    next_step = N_("请在这段时间里，到现场再签到。")
+
+
+class NoPlaceLeft(Conflict):
+    """Somebody comes to a gathering without having signed up, and there is no place for them."""
+
+    code, text = "no_place_left", N_("这次活动的名额已满，没有空位了。")
+    next_step = N_("请问一问现场的组织者，或看看别的现场活动。")
+
+
+class StillWaiting(Conflict):
+    """Who waits for a place cannot check in."""
+
+    code, text = "still_waiting", N_("还在候补，没有轮到名额，所以不能签到。")
+    next_step = N_("请问一问现场的组织者。有人取消时，会按候补的先后补上。")
+
+
 class TooManyOpen(Conflict):
     """The resident has `most` complaints, suggestions and questions that wait for an answer."""
 
@@ -497,6 +546,14 @@ class MemberCodeHere(Refused):
 
     code, text = "member_code_here", N_("这是居民的会员码，不是点位的码。")
     next_step = N_("请把会员码给现场工作人员扫描，或自己扫描现场的海报。")
+
+
+class GatheringCodeHere(Refused):
+    """The check-in code of a gathering, where the code of a site is asked for."""
+
+    code, text = "gathering_code_here", N_("这是现场活动的签到码，不是点位的码。")
+    next_step = N_("请用手机相机扫这个码，在打开的页面上签到。")
+    kept = False
 
 
 class NotAMemberCode(Refused):

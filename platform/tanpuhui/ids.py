@@ -51,5 +51,15 @@ LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1"})
 def certificate_number(series: str, year: int) -> str:
     """A certificate's number: its series, the year and 60 random bits, such as ``T2027-7K3M-9QWX-PD4H``."""
     number = random_number(60)
-    digits = "".join(_DIGITS[number >> 5 * place & 31] for place in range(12))
+    return _written(series, str(year), "".join(_DIGITS[number >> 5 * place & 31] for place in range(12)))
+
+
+def read_certificate_number(text: str) -> str:
+    """What was typed as a certificate's number, as it is printed: no gaps, no small letters, no letter for a digit."""
+    letters = "".join(filter(str.isalnum, text.upper()))
+    digits = letters[1:].translate(LOOKALIKES)
+    return _written(letters[:1], digits[:4], digits[4:])
+
+
+def _written(series: str, year: str, digits: str) -> str:
     return f"{series}{year}-{digits[:4]}-{digits[4:8]}-{digits[8:]}"

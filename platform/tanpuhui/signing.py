@@ -7,6 +7,7 @@ of the key in the lower), five bytes of the code's number, and what the form add
     place     number                        9 bytes    24       printed at a site, or shown by staff
     counted   number, counter (4)           10 bytes   32       a rotating code's period; the serial of a slip
     member    number                        9 bytes    24       a resident's own
+    gathering number, counter (4)           10 bytes   32       a period of the check-in code of a gathering
     measured  number, amount (4), serial(5) 10 bytes   40       a scale or partner signs what it measured, in thousandths
 
 Upper-case base32 fits the compact alphanumeric mode of QR codes; old paper is told apart by form and key. Keys are
@@ -33,6 +34,7 @@ class Form(IntEnum):
     COUNTED = 2
     MEMBER = 3
     MEASURED = 4
+    GATHERING = 5
 
 
 #: form -> what follows the number in the head (bytes each), and the length of the MAC
@@ -41,6 +43,7 @@ _PARTS: dict[Form, tuple[tuple[int, ...], int]] = {
     Form.COUNTED: ((_COUNTER,), 10),
     Form.MEMBER: ((), 9),
     Form.MEASURED: ((_AMOUNT, _SERIAL), 10),
+    Form.GATHERING: ((_COUNTER,), 10),
 }
 
 

@@ -100,6 +100,7 @@ NOT_IN_THE_DEMO = (
     "declarations.records",
     "factor_forms.edit",
     "honours.invitation",
+    "gatherings.here",
     "identities.linking",
     "pages.join",
     "pages.left",

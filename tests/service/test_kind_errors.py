@@ -45,6 +45,9 @@ PARAMS: dict[str, Any] = {
     "kinds": ["clean_plate"],
     "most": 5,
     "limit": 20,
+    "people": 28,
+    "opens": "2027-03-12 13:00",
+    "ends": "2027-03-12 16:00",
 }
 
 #: What is not translated: names of things of the trade, and the other language's own name.

@@ -41,7 +41,7 @@ from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
 from tests.browser import Browser, browser
 from tests.past import FOOD
-from tests.service.test_privacy import everything
+from tests.service.test_privacy import attend, everything
 from tests.tables import contents
 from tests.world import COMMUNITY, STREET, World
 
@@ -129,6 +129,7 @@ def live(world: World, time: Any) -> Life:
     world.open_self_reports("walk")
     world.self_report(resident, "walk", 5000, photo=Photo(b"\xff\xd8 of theirs", 310106))
     members.own_card(house, resident.id)
+    attend(world, resident)
     say(house, Principal("resident", resident.id, resident.id), site.id, SiteCondition.FULL)
     outside = OutsideIdentity(house, "oidc", fingerprint(house.settings, "https://pass.example", "citizen-1"))
     link(house, resident.id, outside)
@@ -209,6 +210,7 @@ def addresses(world: World, life: Life) -> list[str]:
             "code": ["clean_plate", "carton_reuse"],
             "campaign_id": ["00000000-0000-7000-8000-000000000000"],
             "check_id": column("id", "spot_check"),
+            "gathering_id": column("id", "gathering"),
             "feedback_id": column("id", "feedback"),
             "honour": column("number", "honour"),
             "honour_id": column("id", "honour"),
@@ -333,6 +335,8 @@ def test_the_id_that_stays_leads_to_no_person(world: World, time: Any) -> None:
         "scan_attempt",
         "device_use",
         "member_card",
+        "sign_up",
+        "check_in",
     }
     assert not tables & gone
 

@@ -61,6 +61,9 @@ OPERATIONS = [
     ("GET", "/api/v1/synergy"),
     ("POST", "/api/v1/sites/{site_id}/records"),
     ("POST", "/api/v1/plantings"),
+    ("GET", "/api/v1/gatherings"),
+    ("POST", "/api/v1/gatherings/{gathering_id}/sign-up"),
+    ("DELETE", "/api/v1/gatherings/{gathering_id}/sign-up"),
     ("GET", "/api/v1/me/plantings"),
     ("GET", "/api/v1/declarations"),
     ("GET", "/api/v1/declarations/states"),
@@ -91,6 +94,7 @@ PUBLIC = {
     ("get", "/api/v1/observances"),
     ("get", "/api/v1/campaigns/{campaign_id}/bonus"),
     ("get", "/api/v1/honours/{honour}"),
+    ("get", "/api/v1/gatherings"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.

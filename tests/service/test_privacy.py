@@ -15,7 +15,7 @@ import structlog
 import time_machine
 from sqlmodel import SQLModel, select
 
-from activities import devices, members
+from activities import check_ins, devices, gatherings, members, taking_part
 from activities.bands import Band
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
@@ -81,6 +81,7 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     world.self_report(resident, "walk", 5000, photo=Photo(b"\xff\xd8 of theirs", 310106))
     members.own_card(house, resident.id)
     report(house, Principal("resident", resident.id, resident.id), site.id, SiteCondition.FULL)
+    attend(world, resident)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
     world.honour(resident, HONOURED_AS, listed=True)
     cookie, token = new_session(house, kind="resident", subject_id=resident.id), world.token(resident)
@@ -107,6 +108,24 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
         "identity": outside.key,
     }
     return resident, leads
+
+
+def attend(world: World, resident: Resident) -> None:
+    """They sign up for a gathering that begins soon, and come."""
+    soon = clock.now() + timedelta(minutes=30)
+    said = gatherings.GatheringIn(
+        title="旧衣修补日",
+        kind=gatherings.GatheringKind.REPAIR_DAY,
+        place="活动室",
+        division_code=COMMUNITY,
+        starts_at=soon,
+        ends_at=soon + timedelta(hours=2),
+        sign_up_until=soon,
+        places=5,
+    )
+    gathering = gatherings.create_gathering(world.house, world.organiser, said)
+    taking_part.sign_up(world.house, resident.id, gathering.id)
+    check_ins.check_in(world.house, resident.id, gathering.id)
 
 
 def everything(world: World) -> str:
@@ -187,7 +206,7 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
     assert {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id)} == {
         "account": 1, "consents": 4, "honours": 1, "honour_names": 1,
         "place_hints": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
-        "messages": 2, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
+        "messages": 2, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
         "transfers": 3, "bonuses": 1,
     }  # fmt: skip
@@ -344,7 +363,7 @@ def test_each_period_is_kept_to_the_day(world: World) -> None:
         for holding in house.holdings:
             if holding.kept:
                 periods.setdefault(holding.kept, []).append(holding.key)
-        assert sum(map(len, periods.values())) == 12
+        assert sum(map(len, periods.values())) == 13
         for kept in sorted(periods):
             for days, gone in ((-1, False), (1, True)):
                 time.move_to(start + kept + timedelta(days=days))

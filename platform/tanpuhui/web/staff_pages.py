@@ -32,6 +32,7 @@ def places() -> list[tuple[str, str, str, str]]:
         (managers, "sites", "console.sites", "place", gettext("点位")),
         (managers, "signals", "signals.listed", "alert", gettext("异常提示")),
         (managers, "campaigns", "campaigns.listed", "flag", gettext("活动")),
+        (managers | {Role.HELPER}, "gatherings", "gathering_desk.listed", "people", gettext("现场活动")),
         (managers | {Role.HELPER}, "helping", "helping.desks", "scan", gettext("登记台")),
         (managers | {Role.HELPER}, "cards", "cards.listed", "person", gettext("会员卡")),
         ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "bureau", "bureau.overview", "chart", gettext("统计")),
