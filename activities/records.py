@@ -186,7 +186,7 @@ def counted_days(
 
 
 def left_today(
-    connection: Connection, action: Action, kind: ActionKind, today: date, *, shares: bool
+    connection: Connection, action: Action, kind: ActionKind, today: date, *, shares: bool = False
 ) -> int | None:
     """How many more records of the kind `today` allows; None when `action` is of another day."""
     if action.day != today:

@@ -16,6 +16,7 @@ from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
 from tanpuhui.web.views import VIEW_COOKIE
 from tests.journeys.conftest import DESK, PHONE, NewPage, Served, picture, serving
+from tests.journeys.test_every_page import AXE, MEASURE
 from tests.world import COMMUNITY
 
 pytestmark = pytest.mark.browser
@@ -58,7 +59,7 @@ def test_one_deed_for_me_or_for_my_family(tmp_path: Path, new_page: NewPage) -> 
         guardians, code = furnish(house)
 
         def phone_of(who: Resident, size: dict[str, int] = PHONE) -> Page:
-            page = new_page(size, is_mobile=size is PHONE, has_touch=size is PHONE)
+            page = new_page(size, is_mobile=size is PHONE, has_touch=size is PHONE, bypass_csp=True)
             token = new_session(house, kind="resident", subject_id=who.id)
             page.context.add_cookies([{"name": COOKIES["resident"], "value": token, "url": served.base}])
             return page
@@ -149,6 +150,17 @@ def looks(mine: Page, served: Served, code: str) -> None:
     for path, name in ((f"/s/{code}?kind=own_cup", "family-elder-scan"), ("/me/family", "family-elder")):
         mine.goto(served.base + path)
         picture(mine, name)
+    paths = "/", "/me", "/me/family", "/me/code", f"/s/{code}?kind=own_cup", f"/s/{code}"
+    for view in ("standard", "elder", "elder-large"):
+        mine.context.add_cookies([{"name": VIEW_COOKIE, "value": view, "url": served.base}])
+        for path in paths:
+            mine.goto(served.base + path)
+            assert view == "standard" or mine.evaluate(MEASURE) == [], (path, view)
+            room = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert mine.evaluate(room) == 0, (path, view)
+            mine.evaluate(AXE)
+            found = mine.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+            assert not found["violations"], (path, view, found["violations"])
     mine.context.add_cookies([{"name": VIEW_COOKIE, "value": "standard", "url": served.base}])
     mine.goto(f"{served.base}/language/en?next=/me/family")
     picture(mine, "family-en")

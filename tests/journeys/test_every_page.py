@@ -99,6 +99,7 @@ NOT_IN_THE_DEMO = (
     "declarations.one",
     "declarations.records",
     "factor_forms.edit",
+    "family.join",
     "identities.linking",
     "pages.join",
     "pages.left",
