@@ -17,6 +17,7 @@ from tanpuhui.idempotency import Answer
 from tanpuhui.rooms import House
 from tanpuhui.sessions import fingerprint
 from tanpuhui.web.api import (
+    ACCOUNT_PARAMETER,
     KEY_HEADER,
     READING,
     WRITING,
@@ -26,7 +27,7 @@ from tanpuhui.web.api import (
     invalid,
     json_answer,
 )
-from tanpuhui.web.auth import bearer, machine
+from tanpuhui.web.auth import bearer, for_family, machine
 
 Input = TypeVar("Input", bound=BaseModel)
 
@@ -234,7 +235,7 @@ def blueprint(house: House) -> APIBlueprint:
         "/scans",
         summary="Record a scan",
         responses={"201": ScanOut, **WRITING},
-        openapi_extensions={"parameters": [KEY_HEADER]},
+        openapi_extensions={"parameters": [KEY_HEADER, ACCOUNT_PARAMETER]},
     )
     def post_scan(body: ScanIn) -> Response:
         return answer_of(
@@ -249,6 +250,7 @@ def blueprint(house: House) -> APIBlueprint:
                     occurred_at=body.occurred_at,
                     planting=body.planting,
                     position=read_json(body.position),
+                    for_family=for_family(),
                 )
             )
         )

@@ -48,7 +48,7 @@ from activities.gatherings import GatheringIn, GatheringKind, create_gathering
 from activities.site_reports import WORDS_A_DAY, SiteCondition, report
 from activities.sites import SiteKind
 from activities.taking_part import sign_up
-from tanpuhui import clock, feedback, ids, people, reference, schema, staff
+from tanpuhui import clock, families, feedback, ids, people, reference, schema, staff
 from tanpuhui.bureau import answers
 from tanpuhui.divisions import Division, DivisionLevel
 from tanpuhui.errors import Refused
@@ -165,6 +165,7 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
             house.relay.drain()
         click.echo(f"\rday {day + 1} of {days}: {len(district.recorded)} actions", nl=False, err=True)
     click.echo("", err=True)
+    _live_as_a_family(district, start, days)
     _void_some(district)
     _flag_codes(district)
     _write_in(district, start)
@@ -517,6 +518,20 @@ def _deeds(district: _District, morning: datetime) -> Iterator[tuple[datetime, U
                 hour = district.random.choice(habit.hours)
                 seconds = district.random.randrange(3600)
                 yield morning.replace(hour=hour) + timedelta(seconds=seconds), resident_id, habit
+
+
+def _live_as_a_family(district: _District, start: datetime, days: int) -> None:
+    """Two of the residents share a family account, and in the evening record for it what they did together."""
+    house, (first, *second) = district.house, list(dict.fromkeys(district.residents[-2:]))
+    agreed: dict[str, Any] = {"adult": True, "version": people.PRESENT[people.Document.FAMILY]}
+    with clock.pretending(start):
+        family = families.make(house, first, label="三楼那家", **agreed)
+        for guardian in second:
+            families.join(house, guardian, families.invite(house, first), **agreed)
+    _site, token, _kinds = district.places[0]
+    for day in range(min(days, 10)):
+        with clock.pretending(start + timedelta(days=day, hours=13)):
+            _record(district, family, token, kind="clean_plate")
 
 
 def _last_month(district: _District) -> date:

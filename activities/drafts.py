@@ -26,20 +26,26 @@ from tanpuhui.errors import (
     CodeInvalid,
     CodeNotYetValid,
     CodeRevoked,
+    CountedTogether,
+    DeedOfFamily,
+    DeedOfGuardian,
     EvidenceTooWeak,
     KindDisabled,
     KindNotHere,
     KindRequired,
     NoFactor,
+    NoPhotoHere,
     NoPlantingHere,
     ProvenBetter,
+    Refused,
     ResidentInactive,
     RotatingCodeExpired,
     SiteClosed,
     SiteNotOpen,
     UnknownKind,
 )
-from tanpuhui.people import ResidentStatus
+from tanpuhui.families import Together
+from tanpuhui.people import AccountKind, ResidentStatus
 from tanpuhui.signing import Token
 
 #: The tier of what a photo shows and a reviewer confirms.
@@ -54,7 +60,8 @@ class ScanRequest:
     token up in the scan's own transaction. `planting` is which of several plantings is checked. `opened_at`: when this
     browser opened the code, if that was shown to have been in time. `recorded_by`: the helper who scanned a member's code
     at the desk of the site. `position`: where the phone says it is, for the band alone (`activities.place_hints`).
-    `self_reported`: no code was scanned, the resident says so; with a `photo` or without.
+    `self_reported`: no code was scanned, the resident says so; with a `photo` or without. `for_family`: not for the
+    resident of the token, but for the family that they share.
     """
 
     who: UUID | str
@@ -70,6 +77,7 @@ class ScanRequest:
     position: Reading | None = field(default=None, repr=False, compare=False)
     self_reported: bool = False
     photo: Photo | None = None
+    for_family: bool = False
 
 
 @dataclass(slots=True)
@@ -161,6 +169,8 @@ def draft_of(
     """
     if resident is None or resident.status != ResidentStatus.ACTIVE:
         raise ResidentInactive
+    if request.photo and resident.account_kind != AccountKind.PERSON:
+        raise NoPhotoHere
     code = known.code(connection, request.token.number)
     kind = choose_kind(known, code, request.kind)
     assert code is not None
@@ -279,12 +289,17 @@ def check_evidence(known: Known, code: KnownCode, kind: ActionKind) -> None:
         raise EvidenceTooWeak
 
 
-def read_days(connection: Connection, drafts: Sequence[Draft]) -> dict[UUID, list[sa.Row[Any]]]:
-    """Each resident's records of the days concerned and their neighbours (intervals cross midnight), or of their week."""
+def read_days(
+    connection: Connection, drafts: Sequence[Draft], beside: Sequence[Together] = ()
+) -> dict[UUID, list[sa.Row[Any]]]:
+    """Each resident's records of the days concerned and their neighbours (intervals cross midnight), or of their week.
+
+    Also those of the accounts `beside`.
+    """
     days = {draft.day + timedelta(days=apart) for draft in drafts for apart in _apart(draft)}
     rows = READ_DAYS.run(
         connection,
-        residents=[draft.fields["resident_id"] for draft in drafts],
+        residents=[*(draft.fields["resident_id"] for draft in drafts), *(one.id for one in beside)],
         days=[day.isoformat() for day in sorted(days)],
     )
     found: dict[UUID, list[sa.Row[Any]]] = {}
@@ -334,26 +349,60 @@ def beside(
     return [row for row in rows if row.id not in replaced]
 
 
-def fit(draft: Draft, known: Known, rows: Sequence[sa.Row[Any]]) -> int:
+def fit(
+    draft: Draft,
+    known: Known,
+    rows: Sequence[sa.Row[Any]],
+    beside: Sequence[tuple[Together, Sequence[sa.Row[Any]]]] = (),
+) -> int:
     """Check the day's limits and number the record; how many more of its kind fit on that day.
 
-    What it replaces counts for no limit. A record that waits takes nobody's place: it may yet be rejected.
+    What it replaces counts for no limit. A record that waits takes nobody's place: it may yet be rejected. `beside`: the
+    records of accounts that count together with this one. Whichever is proven better, none of theirs is replaced:
+    whoever wants that scans for that account.
     """
     standing, fields = _standing(known, rows), draft.fields
     rank = known.tiers[fields["evidence"]].rank
     replaced = limits.weaker(draft.kind, rank, fields["occurred_at"], standing, known.clashes)
     if draft.waits:
         replaced = []
-    left = limits.check_day(
-        draft.kind,
-        fields["quantity_milli"],
-        fields["occurred_at"],
-        draft.day,
-        [record for record in standing if record not in replaced],
-        draft.at_site,
-        known.clashes,
-    )
+    mine = [record for record in standing if record not in replaced]
+    left = _check_day(draft, known, mine)
+    if beside and draft.tree_check is None:  # trees are told apart by their planting
+        left = _fit_beside(draft, known, mine, beside)
     draft.replaces = tuple(record.id for record in replaced if record.id)
     numbers = [row.ordinal for row in rows if row.kind == draft.kind.code and row.day == draft.day]
     draft.ordinal = max(numbers, default=0) + 1
     return left
+
+
+def _check_day(draft: Draft, known: Known, records: Sequence[limits.Recorded]) -> int:
+    fields = draft.fields
+    return limits.check_day(
+        draft.kind,
+        fields["quantity_milli"],
+        fields["occurred_at"],
+        draft.day,
+        records,
+        draft.at_site,
+        known.clashes,
+    )
+
+
+def _fit_beside(
+    draft: Draft,
+    known: Known,
+    mine: Sequence[limits.Recorded],
+    beside: Sequence[tuple[Together, Sequence[sa.Row[Any]]]],
+) -> int:
+    """The limits again, with what was done by those who count together. Raises DeedOfFamily, DeedOfGuardian, CountedTogether."""
+    kind, theirs = draft.kind, []
+    for account, rows in beside:
+        records = _standing(known, (row for row in rows if account.counts(row.occurred_at)))
+        if limits.deeds(kind, draft.fields["occurred_at"], records, known.clashes):
+            raise DeedOfGuardian if account.label is None else DeedOfFamily(label=account.label)
+        theirs += records
+    try:
+        return _check_day(draft, known, [*mine, *theirs])
+    except Refused as refusal:
+        raise CountedTogether(kind=kind.name_zh, kind_en=kind.name_en) from refusal

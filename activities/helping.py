@@ -121,7 +121,7 @@ def helped(session: Session, principal: Principal, site_id: UUID, action_id: UUI
     if action is None or action.site_id != site_id or action.recorded_by is None:
         raise NotFound
     kind = session.get_one(ActionKind, action.kind)
-    left = records.left_today(session.connection(), action, kind, clock.today())
+    left = records.left_today(session.connection(), action, kind, clock.today(), shares=True)
     voided, review = session.get(ActionVoid, action_id), unconfirmed(session, action_id)
     return Helped(action, voided, review, kind, site, left)
 

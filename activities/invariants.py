@@ -193,9 +193,9 @@ REVIEWS = (
     ),
 )
 
-_PAIRS = (
-    "SELECT a.id, a.kind, b.kind AS other, a.occurred_at, b.occurred_at AS other_at FROM action a "
-    "JOIN action b ON b.resident_id = a.resident_id AND b.id > a.id "
+_PAIR = "SELECT a.id, a.kind, b.kind AS other, a.occurred_at, b.occurred_at AS other_at "
+
+_STANDING = (
     "JOIN action_kind k ON k.code = a.kind JOIN action_kind l ON l.code = b.kind "
     "AND (l.code = k.code OR l.clash_group = k.clash_group) "
     "WHERE a.recorded_at >= (SELECT updated_at FROM reference_state) "
@@ -204,11 +204,31 @@ _PAIRS = (
     "AND NOT EXISTS (SELECT 1 FROM action_review r WHERE r.action_id IN (a.id, b.id) AND r.state = 'rejected')"
 )
 
+_OF_ONE = f"{_PAIR} FROM action a JOIN action b ON b.resident_id = a.resident_id AND b.id > a.id {_STANDING}"
+
+#: Of a guardian and the family that they share: the second one was recorded while or after they did, the first one done before
+#: they parted.
+_OF_FAMILIES = (
+    f"{_PAIR} FROM family_guardian f JOIN action a ON a.resident_id = f.guardian_id "
+    f"JOIN action b ON b.resident_id = f.family_id {_STANDING} "
+    "AND (a.recorded_at >= f.since OR b.recorded_at >= f.since) AND (f.until IS NULL "
+    "OR CASE WHEN a.recorded_at <= b.recorded_at THEN a.occurred_at ELSE b.occurred_at END <= f.until) "
+    "AND NOT EXISTS (SELECT 1 FROM tree_check c WHERE c.action_id IN (a.id, b.id))"
+)
+
 
 def _credited_twice(connection: Connection) -> Iterator[str]:
-    """Of the records made since the rules were last changed."""
+    yield from _one_deeds(connection, _OF_ONE)
+
+
+def _credited_twice_in_a_family(connection: Connection) -> Iterator[str]:
+    yield from _one_deeds(connection, _OF_FAMILIES)
+
+
+def _one_deeds(connection: Connection, pairs_of: str) -> Iterator[str]:
+    """Pairs that are one deed, of the records made since the rules were last changed."""
     pairs = connection.execute(
-        sa.text(_PAIRS).columns(id=sa.Uuid(), occurred_at=UTCDateTime(), other_at=UTCDateTime())
+        sa.text(pairs_of).columns(id=sa.Uuid(), occurred_at=UTCDateTime(), other_at=UTCDateTime())
     ).all()
     if not pairs:
         return
@@ -224,6 +244,7 @@ def _credited_twice(connection: Connection) -> Iterator[str]:
 
 CLASHES = (
     Invariant("no two standing records are one deed", _credited_twice),
+    Invariant("a deed is not counted for a guardian and their family", _credited_twice_in_a_family),
     _rows(
         "SELECT v.action_id FROM (SELECT action_id, replaced_by FROM action_void UNION ALL "
         "SELECT action_id, replaced_by FROM action_review) v JOIN action a ON a.id = v.action_id "

@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection
+from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from activities import (
@@ -22,7 +23,7 @@ from activities import (
     review,
     reviews,
 )
-from activities.actions import Action
+from activities.actions import Action, ActionVoid
 from activities.bands import read_text
 from activities.catalogue import ActionKind, EvidenceTier
 from activities.check_ins import is_check_in
@@ -30,7 +31,7 @@ from activities.device_cookie import note_device
 from activities.known import Knowledge, Known
 from activities.quantify.factors import POLLUTANTS
 from activities.scans import Desk, Preview, preview, read_request
-from activities.sites import SITE_KIND_NAMES
+from activities.sites import SITE_KIND_NAMES, Site
 from activities.trees import Grove, groves_of
 from tanpuhui import clock, idempotency, ids, signing
 from tanpuhui.errors import (
@@ -40,6 +41,7 @@ from tanpuhui.errors import (
     KeyReused,
     MemberCodeHere,
     MoreTreesThanPlanted,
+    NoFamily,
     NotAuthenticated,
     NotFound,
     QuantityMissing,
@@ -52,8 +54,10 @@ from tanpuhui.errors import (
     TreesNotWhole,
 )
 from tanpuhui.i18n import N_
+from tanpuhui.sessions import Principal
 from tanpuhui.web.api import IsoDatetime
-from tanpuhui.web.auth import house, resident, resident_required, visitor
+from tanpuhui.web.auth import act_for, house, resident, resident_required, visitor
+from tanpuhui.web.family_pages import ACCOUNTS, FAMILY
 from tanpuhui.web.formatting import name_of
 from tanpuhui.web.forms import form_errors
 from tanpuhui.web.offline import check_mark, resident_mark
@@ -182,7 +186,7 @@ def scan(token: str) -> Answer:
         return redirect(done)
     who = visitor()
     try:
-        seen = preview(house(), token, who.id if who else None, opened.opened_at(token))
+        seen = _preview(token, who)
     except Refused as refusal:
         if who and refusal.kept:
             number = codes.read_token(house().settings, token).number
@@ -199,7 +203,7 @@ def confirm(token: str) -> Answer:
     A phone that was without network sends the form later, with the time it happened and the mark of who confirmed
     it, and asks for JSON: then whatever is not recorded is answered as a problem document.
     """
-    names = "key", "kind", "quantity", "planting", "occurred_at"
+    names = "key", "kind", "quantity", "planting", "occurred_at", "account"
     typed: dict[str, Any] = {name: request.form.get(name, "").strip() or None for name in names}
     key = typed["key"] or ""
     who = visitor()
@@ -209,6 +213,7 @@ def confirm(token: str) -> Answer:
         return redirect(url_for("pages.login", next=url_for("activities.scan", token=token, **typed)), 303)
     try:
         check_mark(request.form.get("resident"), resident_mark())
+        who = account_chosen(typed["account"])
         asked = read_request(
             house(),
             who=who.id,
@@ -229,7 +234,7 @@ def confirm(token: str) -> Answer:
         g.scan_result = refusal.code
         if wants_json():
             raise
-        seen = preview(house(), token, who.id, opened.opened_at(token))
+        seen = _preview(token, who)
         page = scan_page(token, key, seen, typed, form_errors(refusal, "quantity"))
         return page, refusal.status
     except TanpuhuiError as refusal:
@@ -239,6 +244,30 @@ def confirm(token: str) -> Answer:
     g.scan_result = "replayed" if answer.replayed else "credited"
     done = redirect(url_for("activities.result", action_id=json.loads(answer.body)["action"]["id"]), 303)
     return note_device(done, who.id, asked.token.number)
+
+
+def account_chosen(wanted: str | None) -> Principal:
+    """For whom the visitor records this: their family or themselves, as a form says, and remembered for the next time.
+
+    What a phone sends later changes nothing of what its browser shows now. Raises NoFamily if they share none any more.
+    """
+    who = resident()
+    if wanted not in ACCOUNTS:
+        return who
+    family = wanted == FAMILY
+    if family and who.family is None:
+        raise NoFamily
+    return who.acting_for(family) if wants_json() else act_for(family)
+
+
+def _preview(token: str, who: Principal | None) -> Preview:
+    return preview(
+        house(),
+        token,
+        who.id if who else None,
+        opened.opened_at(token),
+        shares=who is not None and who.family is not None,
+    )
 
 
 def _planting(text: str | None) -> UUID | None:
@@ -339,7 +368,7 @@ def result(action_id: UUID) -> Answer:
     """What one of the resident's own records saved and earned."""
     who = resident()
     with house().db.reading_session() as session:
-        action, voided, site = review.own_action(session, who.id, action_id)
+        action, voided, site = own_action(session, who, action_id)
         kind = session.get_one(ActionKind, action.kind)
         amounts = {name: getattr(action, f"{name}_ug") for name in POLLUTANTS}
         return render_template(
@@ -355,5 +384,15 @@ def result(action_id: UUID) -> Answer:
             pollutants=[(name, ug) for name, ug in amounts.items() if ug is not None],
             unknown=[name for name, ug in amounts.items() if ug is None],
             grove=_checked(session.connection(), action),
-            left_today=records.left_today(session.connection(), action, kind, clock.today()),
+            left_today=records.left_today(
+                session.connection(), action, kind, clock.today(), shares=who.family is not None
+            ),
         )
+
+
+def own_action(session: Session, who: Principal, action_id: UUID) -> tuple[Action, ActionVoid | None, Site]:
+    """A record of the account that the visitor acts for, or of their other one. Raises NotFound."""
+    try:
+        return review.own_action(session, who.id, action_id)
+    except NotFound:
+        return review.own_action(session, who.acting_for(who.guardian is None).id, action_id)

@@ -24,7 +24,7 @@ def look(action_id: UUID) -> Response:
 def own(action_id: UUID) -> Response:
     """One's own photo, while it is there."""
     with house().db.reading_session() as session:
-        return _picture(photos.own_photo(session, resident().id, action_id))
+        return _picture(photos.own_photo(session, resident().person, action_id))
 
 
 @blueprint.app_template_global()

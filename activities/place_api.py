@@ -109,7 +109,7 @@ def blueprint(house: House) -> APIBlueprint:
         responses={"201": PlaceOut, **WRITING},
     )
     def post_report(path: PlacePath, body: ReportIn) -> Response:
-        report(house, machine(), path.site_id, read_condition(body.condition))
+        report(house, machine().acting_for(False), path.site_id, read_condition(body.condition))
         with house.db.reading() as connection:
             place = one(connection, path.site_id, clock.now())
         return json_answer(_place(house, place), 201)

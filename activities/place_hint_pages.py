@@ -46,6 +46,8 @@ def wanted(seen: Preview) -> str:
             return "ask"
         if OFFER_COOKIE in request.cookies or not has_any(connection, who.id):
             return ""
+        if not consents.is_asked(connection, who.id, Document.PLACE_HINTS):
+            return ""
     after_this_request(lambda answer: _remember(answer, "seen"))
     return "offer"
 

@@ -228,7 +228,7 @@ def _page_of(site_id: UUID, problem: str = "") -> str:
             kinds=kinds,
             per_day=per_day,
             schedule=schedule,
-            own=own_word(connection, who.id, site_id, now) if who else None,
+            own=own_word(connection, who.person, site_id, now) if who else None,
             occasions=occasions.at_site(connection, site_id, now),
             now=now,
             problem=problem,
@@ -243,7 +243,7 @@ def say(site_id: UUID) -> Answer:
     if who is None:
         return redirect(url_for("pages.login", next=here), 303)
     try:
-        report(house(), who, site_id, read_condition(request.form.get("condition", "")))
+        report(house(), who.acting_for(False), site_id, read_condition(request.form.get("condition", "")))
     except TanpuhuiError as error:
         if error.status == 404:
             raise

@@ -4,6 +4,7 @@ No grams and no points: those come with the yearly checks (`activities.trees`).
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -21,7 +22,7 @@ from activities.known import Knowledge, Known, KnownCode
 from activities.quantify.calculation import parse_quantity
 from activities.sites import Site, get_site
 from activities.trees import Grove, Planting, groves_at, groves_of, whole_trees
-from tanpuhui import clock, idempotency, ids
+from tanpuhui import clock, families, idempotency, ids
 from tanpuhui.db import session_on
 from tanpuhui.errors import (
     AlreadyPlanted,
@@ -34,7 +35,7 @@ from tanpuhui.errors import (
     ResidentInactive,
 )
 from tanpuhui.idempotency import Answer
-from tanpuhui.people import ResidentStatus, take_turn
+from tanpuhui.people import ResidentStatus
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
 from tanpuhui.signing import Token
@@ -64,30 +65,35 @@ def plant(
 
     def work(connection: Connection) -> Answer:
         now = clock.now()
-        resident = take_turn(connection, [resident_id]).get(resident_id)
+        rows, together = families.take_turns(connection, resident_id)
         stored = idempotency.find(connection, [(resident_id, key)]).get((resident_id, key))
         if stored is not None:
             if stored.request_hash != asked:
                 raise KeyReused
             return Answer(stored.answer, replayed=True)
-        body = _plant(house, connection, resident, token, kind, number, now)
+        planters = [resident_id, *(one.id for one in together)]
+        body = _plant(house, connection, rows.get(resident_id), planters, token, kind, number, now)
         row = {"owner_id": resident_id, "key": key, "request_hash": asked, "answer": body, "stored_at": now}
         idempotency.store(connection, [row])
         return Answer(body, replayed=False)
 
-    return house.db.run(work)
+    return families.again(lambda: house.db.run(work))
 
 
 def _plant(
     house: House,
     connection: Connection,
     resident: sa.Row[Any] | None,
+    planters: Sequence[UUID],
     token: Token,
     wanted: str | None,
     trees: int,
     now: datetime,
 ) -> str:
-    """Record the planting and its event; the certificate as JSON. `resident` is the row of `take_turn`."""
+    """Record the planting and its event; the certificate as JSON. `resident` is the row of `take_turn`.
+
+    `planters`: the resident and those whose deeds count together with theirs.
+    """
     if resident is None or resident.status != ResidentStatus.ACTIVE:
         raise ResidentInactive
     known = house.part(Knowledge).at(connection)
@@ -99,7 +105,7 @@ def _plant(
     check_evidence(known, code, kind)
     if trees > most_trees(kind):
         raise QuantityOutOfRange(minimum="1", maximum=str(most_trees(kind)), unit="tree")
-    planting = _record(connection, resident.id, code, kind, trees, now)
+    planting = _record(connection, planters, code, kind, trees, now)
     house.publish(connection, [_event(planting, code, resident.division_code)])
     certificate = view(Grove(planting, checks=(), made={}), code.site.name)
     return json.dumps({"planting": certificate}, ensure_ascii=False)
@@ -123,16 +129,21 @@ def most_trees(kind: ActionKind) -> int:
 
 
 def _record(
-    connection: Connection, resident_id: UUID, code: KnownCode, kind: ActionKind, trees: int, now: datetime
+    connection: Connection,
+    planters: Sequence[UUID],
+    code: KnownCode,
+    kind: ActionKind,
+    trees: int,
+    now: datetime,
 ) -> Planting:
     with session_on(connection) as session:
         day = clock.day_of(now)
-        before = _planted(session, resident_id, code.site.id, kind.code, day)
+        before = _planted(session, planters, code.site.id, kind.code, day)
         if before is not None:
             raise AlreadyPlanted(number=before.number)
         planting = Planting(
             number=ids.certificate_number("T", day.year),
-            resident_id=resident_id,
+            resident_id=planters[0],
             site_id=code.site.id,
             code_id=code.code.id,
             kind=kind.code,
@@ -146,10 +157,12 @@ def _record(
         return planting
 
 
-def _planted(session: Session, resident_id: UUID, site_id: UUID, kind: str, day: date) -> Planting | None:
+def _planted(
+    session: Session, planters: Sequence[UUID], site_id: UUID, kind: str, day: date
+) -> Planting | None:
     return session.exec(
         select(Planting)
-        .where(Planting.resident_id == resident_id, Planting.site_id == site_id)
+        .where(col(Planting.resident_id).in_(planters), Planting.site_id == site_id)
         .where(Planting.kind == kind, Planting.planted_on == day)
     ).first()
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from activities.actions import READ_DAYS
 from activities.catalogue import ActionKind, EvidenceTier
 from activities.clashes import ClashRule
 from activities.known import Known
 from activities.limits import left_of_day, loads
+from activities.records import counted_days
 from tanpuhui import clock
 
 
@@ -63,16 +63,20 @@ def same_deed(kind: ActionKind, kinds: Iterable[ActionKind], rule: ClashRule | N
     return tuple(one for one in others if one.minutes)
 
 
-def published(connection: Connection, known: Known, resident_id: UUID | None = None) -> list[Limits]:
-    """The limits of every kind that is credited here; with a resident, what is left of each today."""
+def published(
+    connection: Connection, known: Known, resident_id: UUID | None = None, *, shares: bool = False
+) -> list[Limits]:
+    """The limits of every kind that is credited here; with a resident, what is left of each today.
+
+    `shares`: what others did counts together with the resident's deeds.
+    """
     now = clock.now()
     today = clock.day_of(now)
     rows: list[Any] = []
     if resident_id is not None:
-        days = [(today - timedelta(days=back)).isoformat() for back in range(today.isoweekday())]
-        rows = [
-            row for row in READ_DAYS.run(connection, residents=[resident_id], days=days) if not row.voided
-        ]
+        days = [today - timedelta(days=back) for back in range(today.isoweekday())]
+        mine, theirs = counted_days(connection, resident_id, days, shares=shares)
+        rows = [row for row in (*mine, *theirs) if not row.voided]
     kinds = [kind for kind in known.kinds.values() if kind.enabled]
     return [
         Limits(

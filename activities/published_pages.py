@@ -26,7 +26,9 @@ def index() -> str:
     who = visitor()
     with house().db.reading() as connection:
         known = house().part(Knowledge).at(connection)
-        found = published(connection, known, who.id if who else None)
+        found = published(
+            connection, known, who.id if who else None, shares=who is not None and who.family is not None
+        )
     return render_template("activities/limits.html", limits=sorted(found, key=_category_order))
 
 

@@ -11,7 +11,7 @@ from activities import declared, records, review, reviews
 from activities.api import ActionOut, ActionPath
 from activities.drafts import action_view
 from tanpuhui.rooms import House
-from tanpuhui.web.api import READING, api_blueprint, iso, json_answer
+from tanpuhui.web.api import ACCOUNT_PARAMETER, READING, api_blueprint, iso, json_answer
 from tanpuhui.web.auth import machine
 
 
@@ -37,7 +37,12 @@ def blueprint(house: House) -> APIBlueprint:
     """The operation under `/api/v1`."""
     api = api_blueprint("records-api", __name__)
 
-    @api.get("/actions/<action_id>", summary="A record with its sum", responses={"200": RecordOut, **READING})
+    @api.get(
+        "/actions/<action_id>",
+        summary="A record with its sum",
+        responses={"200": RecordOut, **READING},
+        openapi_extensions={"parameters": [ACCOUNT_PARAMETER]},
+    )
     def get_action(path: ActionPath) -> Response:
         return json_answer(_record(house, path.action_id))
 

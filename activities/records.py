@@ -1,6 +1,6 @@
 """Reading records back: a resident's own totals and what is left today; for staff, one record in their scope."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from activities.quantify.methodologies import Methodology
 from activities.quantify.traces import Trace, trace_of
 from activities.reviews import standing
 from activities.sites import MANAGERS, Site
+from tanpuhui import families
 from tanpuhui.errors import NotFound
 from tanpuhui.sessions import Principal
 from tanpuhui.staff import require
@@ -166,12 +167,32 @@ def last_record(
     return Last(row.kind, row.quantity_milli) if row else None
 
 
-def left_today(connection: Connection, action: Action, kind: ActionKind, today: date) -> int | None:
+def counted_days(
+    connection: Connection, resident_id: UUID | None, days: Iterable[date], *, shares: bool
+) -> tuple[list[Any], list[Any]]:
+    """The rows of `activities.actions.READ_DAYS` of a resident; and, if the account `shares`, of those who count together."""
+    if resident_id is None:
+        return [], []
+    beside = {one.id: one for one in families.counted_with(connection, resident_id)} if shares else {}
+    wanted = [day.isoformat() for day in days]
+    rows = READ_DAYS.run(connection, residents=[resident_id, *beside], days=wanted)
+    mine = [row for row in rows if row.resident_id == resident_id]
+    theirs = [
+        row
+        for row in rows
+        if row.resident_id != resident_id and beside[row.resident_id].counts(row.occurred_at)
+    ]
+    return mine, theirs
+
+
+def left_today(
+    connection: Connection, action: Action, kind: ActionKind, today: date, *, shares: bool = False
+) -> int | None:
     """How many more records of the kind `today` allows; None when `action` is of another day."""
     if action.day != today:
         return None
-    rows = READ_DAYS.run(connection, residents=[action.resident_id], days=[today.isoformat()])
-    return left_of_day(kind, rows)
+    mine, theirs = counted_days(connection, action.resident_id, [today], shares=shares)
+    return left_of_day(kind, [*mine, *theirs])
 
 
 def sum_of(session: Session, action: Action) -> Trace:

@@ -9,7 +9,9 @@ those that other threads bring at the same moment (see `tanpuhui.batching`):
 A scan of a kind that is credited by yearly checks of planted trees writes its check beside its action. One that has to wait
 writes its review; one that proves a standing record's deed better takes that one back, in a savepoint of its own.
 Self-reports (`activities.self_reports`) and helpers' records come the same way.
-Each scan writes rows of its own resident only, besides appending to the event log.
+Each scan writes rows of its own resident only, besides appending to the event log. A scan for an account whose deeds count
+together with others' (`tanpuhui.families`) is found out by the row of its turn, and recorded in a transaction of its own that
+takes the turns of all of them; any other scan runs no statement more.
 """
 
 import json
@@ -23,7 +25,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from activities import attempts, photos, place_hints
-from activities.actions import INSERT_ACTIONS, READ_DAYS
+from activities.actions import INSERT_ACTIONS
 from activities.bands import Reading
 from activities.catalogue import ActionKind
 from activities.codes import INSERT_USES, READ_USES, check_token, fixed_quantity, read_token, serial_of
@@ -31,10 +33,11 @@ from activities.drafts import Draft, ScanRequest, beside, check_code, draft_of, 
 from activities.known import Knowledge, Known, KnownCode
 from activities.limits import left_of_day
 from activities.quantify.calculation import parse_quantity
+from activities.records import counted_days
 from activities.replacing import replace
 from activities.reviews import INSERT_REVIEWS, review_row
 from activities.trees import INSERT_CHECKS
-from tanpuhui import clock, idempotency
+from tanpuhui import clock, families, idempotency
 from tanpuhui.batching import Batcher
 from tanpuhui.errors import (
     CannotReplace,
@@ -71,12 +74,13 @@ def read_request(
     planting: UUID | None = None,
     opened_at: datetime | None = None,
     position: Reading | None = None,
+    for_family: bool = False,
 ) -> ScanRequest:
     """A scan as asked for by a page or the API, checked as far as no database is needed.
 
     `planting`: which one to check, where several of the resident's are due. `opened_at`: when the code was opened, as far
     as the caller can vouch for it. `position` is no part of the fingerprint: nothing is to be
-    left of it. Raises the refusals of a bad key, token or quantity.
+    left of it. `for_family`: for the family that the resident of a token shares. Raises the refusals of a bad key, token or quantity.
     """
     key = idempotency.check_key(key)
     token = read_token(house.settings, code)
@@ -93,7 +97,17 @@ def read_request(
         asked["more"] = token.more
     asked_for = idempotency.request_hash(asked)
     return ScanRequest(
-        who, key, token, kind, milli, occurred_at, asked_for, planting, opened_at, position=position
+        who,
+        key,
+        token,
+        kind,
+        milli,
+        occurred_at,
+        asked_for,
+        planting,
+        opened_at,
+        position=position,
+        for_family=for_family,
     )
 
 
@@ -103,7 +117,7 @@ class Desk:
     def __init__(self, house: House) -> None:
         self._house = house
         self._knowledge = house.part(Knowledge)
-        self._batcher: Batcher[ScanRequest, Answer] = Batcher(
+        self._batcher: Batcher[ScanRequest, Answer | None] = Batcher(
             self._record_batch,
             turn=lambda request: request.who,
             gather=GATHER,
@@ -115,9 +129,20 @@ class Desk:
         Raises NotAuthenticated, NotAllowed, KeyReused, a Refused with its reason, or Unavailable; then nothing
         was recorded.
         """
-        return self._batcher.submit(request)
+        answer = None if request.for_family else self._batcher.submit(request)
+        return answer or self._record_sharing(request)
 
-    def _record_batch(self, requests: list[ScanRequest]) -> Sequence[Answer | BaseException]:
+    def _record_sharing(self, request: ScanRequest) -> Answer:
+        """Record for an account whose deeds count together with others'."""
+        (answer,) = families.again(
+            lambda: self._house.db.run(lambda connection: self._transact(connection, [request], sharing=True))
+        )
+        if isinstance(answer, BaseException):
+            raise answer
+        assert answer is not None
+        return answer
+
+    def _record_batch(self, requests: list[ScanRequest]) -> Sequence[Answer | BaseException | None]:
         try:
             return self._house.db.run(lambda connection: self._transact(connection, requests))
         except Unavailable as error:
@@ -128,12 +153,20 @@ class Desk:
             return [self._record_batch([request])[0] for request in requests]
 
     def _transact(
-        self, connection: Connection, requests: list[ScanRequest]
-    ) -> Sequence[Answer | BaseException]:
+        self, connection: Connection, requests: list[ScanRequest], *, sharing: bool = False
+    ) -> Sequence[Answer | BaseException | None]:
+        """Record what is asked; None for who counts together with others, unless `sharing`: then it is one, and they do."""
         now = clock.now()
-        answers: dict[int, Answer | BaseException] = {}
+        answers: dict[int, Answer | BaseException | None] = {}
         asking = _identify(connection, requests, answers)
-        residents = take_turn(connection, list(asking.values()))
+        beside: Sequence[families.Together] = ()
+        if sharing and asking:
+            residents, beside = families.take_turns(connection, asking[0])
+        else:
+            residents = take_turn(connection, list(asking.values()))
+            for index in [index for index, who in asking.items() if _shares(residents.get(who))]:
+                answers[index] = None
+                del asking[index]
         known = self._knowledge.at(connection)
         answered = idempotency.find(
             connection, [(resident_id, requests[index].key) for index, resident_id in asking.items()]
@@ -158,7 +191,7 @@ class Desk:
                 fresh.append((index, draft))
             except TanpuhuiError as refusal:
                 answers[index] = refusal
-        answers |= self._insert(connection, known, fresh)
+        answers |= self._insert(connection, known, fresh, beside)
         refused = [
             (asking[index], requests[index], answer)
             for index, answer in answers.items()
@@ -169,11 +202,16 @@ class Desk:
         return [answers[index] for index in range(len(requests))]
 
     def _insert(
-        self, connection: Connection, known: Known, drafts: list[tuple[int, "Draft"]]
+        self,
+        connection: Connection,
+        known: Known,
+        drafts: list[tuple[int, "Draft"]],
+        beside: Sequence[families.Together],
     ) -> dict[int, Answer | BaseException]:
         if not drafts:
             return {}
-        days = read_days(connection, [draft for _, draft in drafts])
+        days = read_days(connection, [draft for _, draft in drafts], beside)
+        theirs = [(account, days.get(account.id, [])) for account in beside]
         used = _used(connection, [draft for _, draft in drafts])
         answers: dict[int, Answer | BaseException] = {}
         fitting: list[tuple[int, Draft, int]] = []
@@ -181,7 +219,7 @@ class Desk:
             try:
                 if (draft.fields["code_id"], draft.serial) in used:
                     raise SlipUsed
-                left = fit(draft, known, days.get(draft.fields["resident_id"], []))
+                left = fit(draft, known, days.get(draft.fields["resident_id"], []), theirs)
                 if not draft.replaces:
                     _remember_photo(connection, draft)
                 fitting.append((index, draft, left))
@@ -248,6 +286,11 @@ class Desk:
         return {**told, "replaced": [str(action_id) for action_id in draft.replaces]}
 
 
+def _shares(row: Any) -> bool:
+    """Whether the deeds of the account of this row of `take_turn` count together with others'."""
+    return row is not None and row.shares
+
+
 def _remember_photo(connection: Connection, draft: Draft) -> None:
     """Know the photo of a record that is to be written, if it has one, from now on. Raises PhotoSeenBefore."""
     if draft.request.photo:
@@ -267,7 +310,7 @@ class _TwiceInABatch(Exception):
 
 
 def _identify(
-    connection: Connection, requests: Sequence[ScanRequest], answers: dict[int, Answer | BaseException]
+    connection: Connection, requests: Sequence[ScanRequest], answers: dict[int, Answer | BaseException | None]
 ) -> dict[int, UUID]:
     """The resident of each request by its index; requests of nobody, or of staff, are answered at once."""
     tokens = [request.who for request in requests if isinstance(request.who, str)]
@@ -280,6 +323,8 @@ def _identify(
             answers[index] = NotAuthenticated()
         elif principal.kind != "resident":
             answers[index] = NotAllowed()
+        elif request.for_family:
+            asking[index] = families.family_id_of(connection, principal.id)
         else:
             asking[index] = principal.id
     if len(set(asking.values())) < len(asking):
@@ -305,11 +350,16 @@ class Preview:
 
 
 def preview(
-    house: House, token: str, resident_id: UUID | None = None, opened_at: datetime | None = None
+    house: House,
+    token: str,
+    resident_id: UUID | None = None,
+    opened_at: datetime | None = None,
+    *,
+    shares: bool = False,
 ) -> Preview:
     """What the code of `token` would record for the resident (anybody, if not logged in).
 
-    `opened_at`: when this browser opened it first. Raises the refusals of an unusable code.
+    `opened_at`: when this browser opened it first. `shares`: what others did counts together with the resident's deeds. Raises the refusals of an unusable code.
     """
     read = read_token(house.settings, token)
     now = clock.now()
@@ -329,10 +379,8 @@ def preview(
         if not kinds:
             raise EvidenceTooWeak if code.kinds else KindDisabled
         today = clock.day_of(now)
-        rows = (
-            READ_DAYS.run(connection, residents=[resident_id], days=[today.isoformat()])
-            if resident_id
-            else []
-        )
-    left = {kind.code: left_of_day(kind, beside(known, kind, rank, now, rows), now) for kind in kinds}
+        rows, theirs = counted_days(connection, resident_id, [today], shares=shares)
+    left = {
+        kind.code: left_of_day(kind, [*beside(known, kind, rank, now, rows), *theirs], now) for kind in kinds
+    }
     return Preview(code, kinds, left, fixed_quantity(code.code, read))

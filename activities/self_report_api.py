@@ -9,8 +9,8 @@ from activities.scans import Desk
 from activities.self_reports import read_report
 from tanpuhui.rooms import House
 from tanpuhui.sessions import fingerprint
-from tanpuhui.web.api import KEY_HEADER, WRITING, IsoDatetime, Strict, api_blueprint
-from tanpuhui.web.auth import bearer
+from tanpuhui.web.api import ACCOUNT_PARAMETER, KEY_HEADER, WRITING, IsoDatetime, Strict, api_blueprint
+from tanpuhui.web.auth import bearer, for_family
 
 
 class SelfReportIn(Strict):
@@ -32,7 +32,7 @@ def blueprint(house: House) -> APIBlueprint:
         "/me/self-reports",
         summary="Report a deed of one's own",
         responses={"201": ScanOut, **WRITING},
-        openapi_extensions={"parameters": [KEY_HEADER]},
+        openapi_extensions={"parameters": [KEY_HEADER, ACCOUNT_PARAMETER]},
     )
     def post_self_report(body: SelfReportIn) -> Response:
         return answer_of(
@@ -44,6 +44,7 @@ def blueprint(house: House) -> APIBlueprint:
                     kind=body.kind,
                     quantity=body.quantity,
                     occurred_at=body.occurred_at,
+                    for_family=for_family(),
                 )
             )
         )

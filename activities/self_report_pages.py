@@ -20,6 +20,7 @@ from tanpuhui import clock, idempotency, ids
 from tanpuhui.errors import (
     InvalidField,
     KeyReused,
+    NoPhotoHere,
     PhotoBlank,
     PhotoSeenBefore,
     PhotoTooLarge,
@@ -29,6 +30,7 @@ from tanpuhui.errors import (
     TimeTooOld,
 )
 from tanpuhui.i18n import N_
+from tanpuhui.people import AccountKind, Resident
 from tanpuhui.web.auth import house, resident, resident_required, staff, staff_required
 from tanpuhui.web.forms import form_errors
 
@@ -43,7 +45,7 @@ MOST_BODY = 8 * 1024 * 1024
 _FIELDS: dict[tuple[type[TanpuhuiError], ...], str] = {
     IN_THE_FIELD: "quantity",
     (TimeInFuture, TimeTooOld, InvalidField): "happened",
-    (PhotoBlank, PhotoSeenBefore, PhotoTooLarge, PhotoUnreadable): "photo",
+    (NoPhotoHere, PhotoBlank, PhotoSeenBefore, PhotoTooLarge, PhotoUnreadable): "photo",
 }
 
 
@@ -62,7 +64,10 @@ def page() -> Answer:
 
 
 def _page(key: str, kind: str, typed: dict[str, str], error: TanpuhuiError | None = None) -> Answer:
-    offer = self_reports.offer(house(), resident().id)
+    who = resident()
+    offer = self_reports.offer(house(), who.id, shares=who.family is not None)
+    with house().db.reading_session() as session:
+        may_add_photo = session.get_one(Resident, who.id).account_kind is AccountKind.PERSON
     found = next((one for one in offer.kinds if one.code == kind), None)
     field = next((field for errors, field in _FIELDS.items() if isinstance(error, errors)), "")
     shown = render_template(
@@ -75,6 +80,7 @@ def _page(key: str, kind: str, typed: dict[str, str], error: TanpuhuiError | Non
         tiers=(EVIDENCE[CodeKind.SELF], PHOTO),
         earliest=_local(self_reports.earliest(house())),
         latest=_local(clock.now()),
+        may_add_photo=may_add_photo,
         errors=form_errors(error, field) if error else {},
     )
     return (shown, error.status) if error else shown

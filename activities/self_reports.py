@@ -13,7 +13,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from activities.actions import READ_DAYS
 from activities.catalogue import ActionKind, EvidenceTier
 from activities.codes import EVIDENCE, Code, CodeKind, issue
 from activities.drafts import ScanRequest
@@ -21,6 +20,7 @@ from activities.known import Knowledge
 from activities.limits import left_of_day
 from activities.photos import Photo
 from activities.quantify.calculation import parse_quantity
+from activities.records import counted_days
 from activities.sites import Site, SiteCredits, SiteKind, SiteStatus
 from tanpuhui import audit, clock, idempotency, reference
 from tanpuhui.errors import InvalidField, SelfReportsClosed
@@ -128,8 +128,8 @@ class Offer:
     left: dict[str, int]
 
 
-def offer(house: House, resident_id: UUID | None) -> Offer:
-    """What may be reported today, by this resident or anybody."""
+def offer(house: House, resident_id: UUID | None, *, shares: bool = False) -> Offer:
+    """What may be reported today, by this resident or anybody; `shares` as for `activities.scans.preview`."""
     now = clock.now()
     with house.db.reading_session() as session:
         desk = desk_of(house, session)
@@ -137,12 +137,9 @@ def offer(house: House, resident_id: UUID | None) -> Offer:
             return Offer((), {})
         chosen = ticked(session, desk)
         kinds = [kind for kind in allowed_kinds(house, session) if kind.code in chosen]
-        rows = []
-        if resident_id:
-            today = [clock.day_of(now).isoformat()]
-            rows = READ_DAYS.run(session.connection(), residents=[resident_id], days=today)
+        mine, theirs = counted_days(session.connection(), resident_id, [clock.day_of(now)], shares=shares)
         session.expunge_all()
-    return Offer(kinds, {kind.code: left_of_day(kind, rows, now) for kind in kinds})
+    return Offer(kinds, {kind.code: left_of_day(kind, [*mine, *theirs], now) for kind in kinds})
 
 
 def read_report(
@@ -154,6 +151,7 @@ def read_report(
     quantity: str | int | Decimal | None = None,
     occurred_at: datetime | None = None,
     photo: Photo | None = None,
+    for_family: bool = False,
 ) -> ScanRequest:
     """A self-report as asked for by a page or the API; `activities.scans.Desk` records it like any scan.
 
@@ -182,6 +180,7 @@ def read_report(
         idempotency.request_hash(asked),
         self_reported=True,
         photo=photo,
+        for_family=for_family,
     )
 
 

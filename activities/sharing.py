@@ -10,11 +10,11 @@ from flask_babel import gettext as _, ngettext
 from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import review, reviews
+from activities import reviews
 from activities.actions import Action
 from activities.catalogue import ActionKind
 from activities.likeness import DURATIONS, GRID, LAMP_W, Light, light
-from activities.pages import known
+from activities.pages import known, own_action
 from tanpuhui.divisions import Division
 from tanpuhui.errors import NotFound, Unprintable
 from tanpuhui.web.auth import house, resident, resident_required
@@ -94,7 +94,7 @@ def card_png(action_id: UUID) -> Answer:
 
 def _standing(session: Session, action_id: UUID) -> Action:
     """One of the resident's own records that was not taken back. Raises NotFound."""
-    action, voided, _site = review.own_action(session, resident().id, action_id)
+    action, voided, _site = own_action(session, resident(), action_id)
     if voided or reviews.unconfirmed(session, action_id):
         raise NotFound
     return action

@@ -10,7 +10,15 @@ from pydantic import BaseModel, Field
 from activities import plantings
 from tanpuhui.errors import NotAllowed
 from tanpuhui.rooms import House
-from tanpuhui.web.api import KEY_HEADER, READING, WRITING, Strict, api_blueprint, json_answer
+from tanpuhui.web.api import (
+    ACCOUNT_PARAMETER,
+    KEY_HEADER,
+    READING,
+    WRITING,
+    Strict,
+    api_blueprint,
+    json_answer,
+)
 from tanpuhui.web.auth import machine
 
 
@@ -66,7 +74,7 @@ def blueprint(house: House) -> APIBlueprint:
         "/plantings",
         summary="Register trees planted today",
         responses={"201": CertificateOut, **WRITING},
-        openapi_extensions={"parameters": [KEY_HEADER]},
+        openapi_extensions={"parameters": [KEY_HEADER, ACCOUNT_PARAMETER]},
     )
     def post_planting(body: PlantingIn) -> Response:
         answer = plantings.plant(
@@ -82,7 +90,12 @@ def blueprint(house: House) -> APIBlueprint:
             response.headers["Idempotent-Replayed"] = "true"
         return response
 
-    @api.get("/me/plantings", summary="One's own plantings", responses={"200": PlantingsOut, **READING})
+    @api.get(
+        "/me/plantings",
+        summary="One's own plantings",
+        responses={"200": PlantingsOut, **READING},
+        openapi_extensions={"parameters": [ACCOUNT_PARAMETER]},
+    )
     def get_plantings() -> Response:
         with house.db.reading() as connection:
             found = plantings.own_groves(connection, _resident())

@@ -16,7 +16,7 @@ from rewards.statements import BonusLine, Line, statement
 from tanpuhui.errors import NotAllowed
 from tanpuhui.figures import POLLUTANTS
 from tanpuhui.rooms import House
-from tanpuhui.web.api import READING, Query, api_blueprint, iso, json_answer
+from tanpuhui.web.api import ACCOUNT_PARAMETER, READING, Query, api_blueprint, iso, json_answer
 from tanpuhui.web.auth import machine
 
 
@@ -120,7 +120,12 @@ def blueprint(house: House) -> APIBlueprint:
     """The operations of this room under `/api/v1`."""
     api = api_blueprint("rewards-api", __name__)
 
-    @api.get("/me/statement", summary="One's own statement", responses={"200": StatementOut, **READING})
+    @api.get(
+        "/me/statement",
+        summary="One's own statement",
+        responses={"200": StatementOut, **READING},
+        openapi_extensions={"parameters": [ACCOUNT_PARAMETER]},
+    )
     def get_statement(query: StatementQuery) -> Response:
         principal = machine()
         if principal.kind != "resident":

@@ -107,6 +107,8 @@ def public_name(text: str) -> str:
 
 def _agree(session: Session, resident_id: UUID, version: str) -> None:
     """Take the resident's turn, and their consent to the text. Raises ChildsAccount, InvalidField, NotFound."""
+    if not consents.is_asked(session.connection(), resident_id, Document.HONOURS):
+        raise ChildsAccount
     consents.agree(session, resident_id, Document.HONOURS, version)
     guarded = select(Consent.id).where(
         Consent.resident_id == resident_id,

@@ -18,7 +18,7 @@ from tanpuhui.db import session_on
 from tanpuhui.divisions import community_exists
 from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.i18n import N_
-from tanpuhui.people import ClassAccount, Resident, leave
+from tanpuhui.people import AccountKind, ClassAccount, Resident, leave
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal, fingerprint
 from tanpuhui.staff import Organisation, Role, covers, grants_of, require
@@ -50,6 +50,7 @@ def create(
                     phone_index=f"class:{resident_id.hex}",
                     phone_cipher=b"",
                     division_code=division_code,
+                    account_kind=AccountKind.CLASS,
                 )
             )
             session.flush()

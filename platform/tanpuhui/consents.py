@@ -14,9 +14,18 @@ from sqlmodel import Session, col, select
 
 from tanpuhui import clock
 from tanpuhui.db import session_on
-from tanpuhui.errors import InvalidField, NotFound
+from tanpuhui.errors import InvalidField, NotAllowed, NotFound
 from tanpuhui.i18n import N_
-from tanpuhui.people import PRESENT, Consent, Document, Resident, ResidentStatus, take_turn, yes_to
+from tanpuhui.people import (
+    PRESENT,
+    AccountKind,
+    Consent,
+    Document,
+    Resident,
+    ResidentStatus,
+    take_turn,
+    yes_to,
+)
 from tanpuhui.rooms import House
 
 #: What a resident can switch on and off, and what it does, in a line.
@@ -37,7 +46,22 @@ SWITCHES = {
 DOCUMENT_NAMES = {document: name for document, (name, _) in SWITCHES.items()} | {
     Document.PRIVACY: N_("个人信息说明"),
     Document.GUARDIAN: N_("监护人同意书"),
+    Document.FAMILY: N_("家庭账户说明"),
 }
+
+#: What classes and families are never asked: where they are, and to be named as a person.
+_PERSONS_ONLY = frozenset({Document.PLACE_HINTS, Document.HONOURS})
+
+
+def may_give(resident: Resident, document: Document) -> bool:
+    """Whether this account is asked for a yes to `document` at all."""
+    return resident.account_kind is AccountKind.PERSON or document not in _PERSONS_ONLY
+
+
+def is_asked(connection: Connection, resident_id: UUID, document: Document) -> bool:
+    """The same, by the account's id."""
+    with session_on(connection) as session:
+        return may_give(session.get_one(Resident, resident_id), document)
 
 
 def document_name(code: str) -> str:
@@ -57,13 +81,14 @@ def stands(connection: Connection, resident_id: UUID, document: Document) -> boo
 
 
 def switches(session: Session, resident_id: UUID) -> Mapping[Document, bool]:
-    """Every switch of a resident and whether it is on."""
+    """Every switch that an account has, and whether it is on."""
+    resident = session.get_one(Resident, resident_id)
     on: dict[Document, bool] = {
         document: stands(session.connection(), resident_id, document)
         for document in SWITCHES
-        if document is not Document.POINTS
+        if document is not Document.POINTS and may_give(resident, document)
     }
-    return {Document.POINTS: session.get_one(Resident, resident_id).with_points, **on}
+    return {Document.POINTS: resident.with_points, **on}
 
 
 def history(session: Session, resident_id: UUID) -> Sequence[Consent]:
@@ -82,7 +107,9 @@ def is_outdated(given: Consent) -> bool:
 def give(house: House, resident_id: UUID, document: Document, version: str) -> None:
     """Say yes to the present text of `document`; a yes to an earlier text ends with it. Again changes nothing.
 
-    Raises InvalidField if `version` is not that of the present text, NotFound for a resident who has left.
+    Only a switch is switched on by it; to the other texts one says yes elsewhere, and here again to new words of theirs.
+    Raises InvalidField if `version` is not that of the present text, NotAllowed for what this account is not asked or for a
+    first yes to what is no switch, NotFound for a resident who has left.
     """
 
     def work(connection: Connection) -> None:
@@ -98,12 +125,14 @@ def agree(session: Session, resident_id: UUID, document: Document, version: str)
         reason = N_("这份说明已更新，请重新阅读后再同意。")
         raise InvalidField(errors=[{"field": "version", "reason": reason}])
     resident = _at_their_turn(session, resident_id)
+    if not may_give(resident, document):
+        raise NotAllowed
     standing = _standing(session, resident_id, document)
+    if standing is None and document not in SWITCHES:
+        raise NotAllowed
     if standing is None or standing.version != version:
-        now = clock.now()
-        _end(session, standing)
-        session.flush()
-        session.add(yes_to(resident_id, document, now))
+        take_back(session, resident_id, document)
+        session.add(yes_to(resident_id, document, clock.now()))
     if document is Document.POINTS:
         resident.with_points = True
         session.add(resident)
@@ -119,13 +148,22 @@ def withdraw(house: House, resident_id: UUID, document: Document) -> None:
         raise NotFound
     with house.db.session() as session:
         resident = _at_their_turn(session, resident_id)
-        _end(session, _standing(session, resident_id, document))
+        take_back(session, resident_id, document)
         for holding in house.holdings:
             if holding.by_consent == document.value and holding.forget is not None:
                 holding.forget(session.connection(), resident_id)
         if document is Document.POINTS:
             resident.with_points = False
             session.add(resident)
+
+
+def take_back(session: Session, resident_id: UUID, document: Document) -> None:
+    """End the yes to `document` that stands, if one does, in the resident's own turn."""
+    standing = _standing(session, resident_id, document)
+    if standing is not None:
+        standing.withdrawn_at = clock.now()
+        session.add(standing)
+        session.flush()
 
 
 def _at_their_turn(session: Session, resident_id: UUID) -> Resident:
@@ -145,9 +183,3 @@ def _standing(session: Session, resident_id: UUID, document: Document) -> Consen
             col(Consent.withdrawn_at).is_(None),
         )
     ).first()
-
-
-def _end(session: Session, standing: Consent | None) -> None:
-    if standing is not None:
-        standing.withdrawn_at = clock.now()
-        session.add(standing)

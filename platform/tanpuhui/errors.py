@@ -157,6 +157,13 @@ class NotAllowed(TanpuhuiError):
     next_step = N_("如果您应该能做这件事，请管理员给您加上权限，或换一个账号登录。")
 
 
+class PersonsOnly(NotAllowed):
+    """It belongs to a person, and this browser acts for the family."""
+
+    code, text = "persons_only", N_("这一项属于您本人，不属于家庭账户。")
+    next_step = N_("请在页面上方切换到“我”，再试一次。")
+
+
 class ReviewerIsProposer(NotAllowed):
     """Who proposed a factor does not review it, too."""
 
@@ -212,6 +219,13 @@ class NotFound(TanpuhuiError):
     next_step = N_("请检查网址是否完整，或从首页重新找。")
 
 
+class NoFamily(NotFound):
+    """The resident shares no family account."""
+
+    code, text = "no_family", N_("您还没有家庭账户。")
+    next_step = N_("可以在“我的”里建一个，或请另一位监护人邀请您。")
+
+
 # --- conflicts ---------------------------------------------------------------------------------------------
 
 
@@ -227,6 +241,20 @@ class KeyReused(Conflict):
 
     code, text = "idempotency_key_reused", N_("同一个 Idempotency-Key 已用于另一个请求。")
     next_step = N_("请从头再来一次。")
+
+
+class InFamilyAlready(Conflict):
+    """Whoever shares a family already, or the same one, cannot share another."""
+
+    code, text = "in_family_already", N_("您已经有家庭账户了，一个人只能共用一个。")
+    next_step = N_("想换一个的话，请先在“家庭账户”里结束共用。")
+
+
+class FamilyFull(Conflict):
+    """Two guardians share the family already."""
+
+    code, text = "family_full", N_("这个家庭账户已经有两位监护人共用。")
+    next_step = N_("其中一位结束共用后，才能再邀请别人。")
 
 
 class OtherResident(Conflict):
@@ -853,6 +881,42 @@ class Clash(Refused):
     code, status, text = "same_deed", 409, N_("这次行为已作为“%(kind)s”记录过。")
     next_step = N_("同一次行为只记录一次。")
     limit = True
+
+
+class DeedOfFamily(Refused):
+    """The same deed was credited to the family account already."""
+
+    code, status, text = "deed_of_family", 409, N_("这次已经记在“%(label)s”名下。")
+    next_step = N_("您和家庭账户算一个人，同一次行为只记一次。已有的记录照常有效。")
+    limit = True
+
+
+class DeedOfGuardian(Refused):
+    """The same deed was credited to a guardian's own account already."""
+
+    code, status, text = "deed_of_guardian", 409, N_("这次已经记在监护人本人名下。")
+    next_step = N_("监护人和家庭账户算一个人，同一次行为只记一次。已有的记录照常有效。")
+    limit = True
+
+
+class CountedTogether(Refused):
+    """A limit that would allow one more of this account alone is reached together with those it shares with."""
+
+    code, status, text = (
+        "counted_together",
+        409,
+        N_("“%(kind)s”已经记满：您和家庭账户的次数和数量合在一起算。"),
+    )
+    next_step = N_("已有的记录照常有效，不用再做什么。")
+    limit = True
+
+
+class NoPhotoHere(Refused):
+    """Of classes and families no photo is taken: a child might be on it."""
+
+    code, text = "no_photo_here", N_("班级账户和家庭账户不收照片，以免拍到孩子。")
+    next_step = N_("不附照片，照样可以自报。")
+    kept = False
 
 
 class ProvenBetter(Refused):

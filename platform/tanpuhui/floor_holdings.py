@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tanpuhui import clock, idempotency, login
+from tanpuhui import clock, families, idempotency, login
 from tanpuhui.config import Settings
 from tanpuhui.feedback import WORDS_GONE
 from tanpuhui.holdings import Holding, discard, older, own, table
@@ -28,6 +28,7 @@ def _account(resident_id: UUID) -> sa.Select[Any]:
         "joined_at",
         "with_points",
         "status",
+        "account_kind",
     )
     return (
         sa.select(*(resident.c[name] for name in shown), school.c.label.label("class_label"))
@@ -41,6 +42,18 @@ def _with_phone(settings: Settings, row: dict[str, Any]) -> dict[str, Any]:
     sealed = row.pop("phone_cipher")
     row.pop("phone_index")
     return {"phone": open_phone(settings, sealed) if sealed else None, **row}
+
+
+def _family(resident_id: UUID) -> sa.Select[Any]:
+    """What a guardian shares, or of a family since when it is shared; not with whom."""
+    link, account = table("family_guardian"), table("family_account")
+    theirs = (link.c.guardian_id == resident_id) | (link.c.family_id == resident_id)
+    return (
+        sa.select(account.c.label, link.c.since, link.c.until)
+        .select_from(link.outerjoin(account, account.c.resident_id == link.c.family_id))
+        .where(theirs)
+        .order_by(link.c.since)
+    )
 
 
 def _codes(resident_id: UUID) -> sa.Select[Any]:
@@ -111,6 +124,17 @@ HOLDINGS = (
         lasts=N_("撤回后 %(days)s 天删除。"),
         kept=timedelta(days=3 * 365),
         purge=older("consent", "withdrawn_at"),
+    ),
+    Holding(
+        key="family",
+        what=N_("家庭账户：昵称，从什么时候起共用"),
+        why=N_("让您替家里记录，同一次行为只记一次。不写有谁，不写孩子的任何信息。"),
+        tables=("family_account", "family_guardian"),
+        query=_family,
+        lasts=N_("结束共用后 %(days)s 天删除，注销时立即删除。"),
+        kept=families.REMEMBERED,
+        purge=families.purge,
+        forget=families.forget,
     ),
     Holding(
         key="identities",

@@ -21,7 +21,7 @@ from tanpuhui.config import Settings
 from tanpuhui.db import session_on
 from tanpuhui.errors import IdentityTaken, LastWayIn, NotAllowed, NotFound, OtherIdentityLinked
 from tanpuhui.events import Event
-from tanpuhui.people import PHONE, ClassAccount, PhoneNumber, Resident, ResidentStatus, WayIn, take_turn
+from tanpuhui.people import PHONE, AccountKind, PhoneNumber, Resident, ResidentStatus, WayIn, take_turn
 from tanpuhui.rooms import House
 
 
@@ -140,13 +140,13 @@ def link(house: House, resident_id: UUID, way: WayIn) -> None:
     """Let a resident in by an outside identity, too. Linking what is linked changes nothing.
 
     Raises IdentityTaken if it lets another resident in, OtherIdentityLinked if another one of the provider lets this
-    resident in, NotAllowed for a class (no person's identity opens it), NotFound for a closed account.
+    resident in, NotAllowed for a class or a family (no person's identity opens it), NotFound for a closed account.
     """
 
     def work(connection: Connection) -> None:
         with session_on(connection) as session:
             _turn_of(connection, resident_id)
-            if session.get(ClassAccount, resident_id):
+            if session.get_one(Resident, resident_id).account_kind is not AccountKind.PERSON:
                 raise NotAllowed
             holder = session.get(Identity, (way.provider, way.key))
             if holder and holder.resident_id != resident_id:

@@ -14,8 +14,8 @@ _JOINER = "\N{ZERO WIDTH JOINER}"
 _BLANKS = "\N{HANGUL FILLER}\N{HALFWIDTH HANGUL FILLER}\N{HANGUL CHOSEONG FILLER}\N{HANGUL JUNGSEONG FILLER}\N{BRAILLE PATTERN BLANK}"
 
 
-def tidy(text: str) -> str | None:
-    """`text` as a nickname: NFC, one space where there were several, nothing invisible. None for an empty one.
+def tidy(text: str, field: str = "nickname") -> str | None:
+    """`text` as a nickname, typed in `field`: NFC, one space where there were several, nothing invisible. None for an empty one.
 
     Marks of direction, controls and fillers are dropped: whoever pastes them does not see them. Raises InvalidField
     for more than 12 characters as people count them (an emoji of several parts is one), for characters with piles of
@@ -29,22 +29,22 @@ def tidy(text: str) -> str | None:
         return None
     characters = seen(line)
     if len(characters) > LONGEST or len(text) > 4000:
-        raise _refused(N_("昵称最多 12 个字。"))
+        raise _refused(field, N_("昵称最多 12 个字。"))
     if len(line) > _ROOM:
-        raise _refused(N_("昵称里的组合表情太多，请少用几个。"))
+        raise _refused(field, N_("昵称里的组合表情太多，请少用几个。"))
     if any(
         sum(unicodedata.category(part) in {"Mn", "Me"} for part in one) > _MOST_MARKS for one in characters
     ):
-        raise _refused(N_("昵称里有叠加太多的符号，请换一个。"))
+        raise _refused(field, N_("昵称里有叠加太多的符号，请换一个。"))
     if not any(unicodedata.category(character)[0] in "LNS" for character in line):
-        raise _refused(N_("昵称里至少要有一个字、数字或表情。"))
+        raise _refused(field, N_("昵称里至少要有一个字、数字或表情。"))
     if re.search(r"(?:\d[^\w]?){7}", line):
-        raise _refused(N_("请不要用电话号码作昵称。"))
+        raise _refused(field, N_("请不要用电话号码作昵称。"))
     return line
 
 
-def _refused(reason: str) -> InvalidField:
-    return InvalidField(errors=[{"field": "nickname", "reason": reason}])
+def _refused(field: str, reason: str) -> InvalidField:
+    return InvalidField(errors=[{"field": field, "reason": reason}])
 
 
 def _visible(character: str) -> str:

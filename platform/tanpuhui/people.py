@@ -40,7 +40,7 @@ PHONE = "phone"
 
 
 class Document(StrEnum):
-    """A text that somebody says yes to. All but the first two are switches of the privacy centre."""
+    """A text that somebody says yes to. All but the first two and the family's are switches of the privacy centre."""
 
     PRIVACY = "privacy"
     GUARDIAN = "guardian"
@@ -49,6 +49,7 @@ class Document(StrEnum):
     PLACE_HINTS = "place_hints"
     QUESTIONS = "questions"
     HONOURS = "honours"
+    FAMILY = "family"
 
 
 #: The version of each text that is put before people today.
@@ -65,14 +66,27 @@ class ResidentStatus(StrEnum):
     CLOSED = "closed"
 
 
+class AccountKind(StrEnum):
+    """Who takes part with an account. Of a class and of a family no person is known: neither number nor nickname."""
+
+    PERSON = "person"
+    CLASS = "class"
+    FAMILY = "family"
+
+
 class Resident(SQLModel, table=True):
-    """A person who takes part. The phone number, if there is one, is readable only with the key of the deployment.
+    """Who takes part. The phone number, if there is one, is readable only with the key of the deployment.
 
     `nickname` is shown on boards only, to those who joined them. Without `with_points` records are kept and no
-    points are credited.
+    points are credited. `shares`: its deeds count together with those of other accounts (`families`).
     """
 
     __tablename__ = "resident"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "account_kind = 'person' OR (length(phone_cipher) = 0 AND nickname IS NULL)", name="no_person"
+        ),
+    )
 
     id: UUID = Field(default_factory=ids.new_id, primary_key=True)
     phone_index: str = Field(max_length=64, unique=True)
@@ -84,6 +98,11 @@ class Resident(SQLModel, table=True):
     joined_at: datetime = Field(default_factory=clock.now)
     nickname: str | None = Field(default=None, max_length=64)
     with_points: bool = Field(default=True, sa_column_kwargs={"server_default": sa.text("true")})
+    account_kind: AccountKind = Field(
+        default=AccountKind.PERSON,
+        sa_column=sa.Column(enum_type(AccountKind), nullable=False, server_default=AccountKind.PERSON.value),
+    )
+    shares: bool = Field(default=False, sa_column_kwargs={"server_default": sa.text("false")})
 
 
 class Consent(SQLModel, table=True):
@@ -358,13 +377,18 @@ def _wrong_in_age(of_age: bool, guardian_version: str | None, way: WayIn) -> lis
 
 
 def rename(house: House, resident_id: UUID, nickname: str) -> str | None:
-    """Give a resident a nickname, none for an empty one; what it is now. Raises InvalidField."""
+    """Give a resident a nickname, none for an empty one; what it is now.
+
+    Raises InvalidField, NotAllowed for a class or a family.
+    """
     chosen = tidy(nickname)
     with house.db.session() as session:
         take_turn(session.connection(), [resident_id])
         resident = session.get_one(Resident, resident_id)
         if resident.status != ResidentStatus.ACTIVE:
             raise NotFound
+        if resident.account_kind is not AccountKind.PERSON:
+            raise NotAllowed
         resident.nickname = chosen
         session.add(resident)
     return chosen
@@ -381,7 +405,7 @@ def move(house: House, resident_id: UUID, division_code: str) -> None:
         resident = session.get_one(Resident, resident_id)
         if resident.status != ResidentStatus.ACTIVE:
             raise NotFound
-        if session.get(ClassAccount, resident_id):
+        if resident.account_kind is AccountKind.CLASS:
             raise NotAllowed
         if not community_exists(session, division_code):
             raise InvalidField(errors=[_NO_COMMUNITY])
@@ -392,19 +416,23 @@ def move(house: House, resident_id: UUID, division_code: str) -> None:
 # --- turns -------------------------------------------------------------------------------------------------
 
 _TAKE_TURN = Statement(
-    "SELECT r.id, r.division_code, r.status, r.with_points FROM resident r WHERE r.id {in:ids:uuid} ORDER BY r.id {lock:r}",
+    "SELECT r.id, r.division_code, r.status, r.with_points, r.account_kind, r.shares FROM resident r "
+    "WHERE r.id {in:ids:uuid} ORDER BY r.account_kind = 'family', r.id {lock:r}",
     id="uuid",
     division_code="text",
     status="text",
     with_points="bool",
+    account_kind="text",
+    shares="bool",
 )
 
 
-def take_turn(connection: Connection, resident_ids: list[UUID]) -> dict[UUID, sa.Row[tuple[str, ...]]]:
+def take_turn(connection: Connection, resident_ids: Sequence[UUID]) -> dict[UUID, sa.Row[tuple[str, ...]]]:
     """Begin a transaction that writes rows of these residents: one resident's transactions take turns.
 
-    Returns id -> row of id, division_code, status, with_points. Locks in id order, so that batches never deadlock; what is
-    read after this call is what the previous turn left.
+    Returns id -> row of id, division_code, status, with_points, account_kind, shares. Locks in one order, families last and
+    each by id, so that batches never deadlock, and who has a guardian's turn may go on to the family's. What is read after
+    this call is what the previous turn left.
     """
     return {row.id: row for row in _TAKE_TURN.run(connection, ids=resident_ids)}
 
@@ -417,26 +445,32 @@ def leave(house: House, resident_id: UUID) -> None:
 
     In one transaction every holding forgets what it is to forget (ways in, sessions and tokens, stored answers),
     and the number, the nickname and every consent go. What stays (records, transfers,
-    events, figures) stays under the resident's random number. Leaving twice changes nothing. Raises NotFound.
+    events, figures) stays under the resident's random number. A family whose last guardian leaves is closed with it.
+    Leaving twice changes nothing. Raises NotFound.
     """
+    from tanpuhui import families  # late: it stands on this module
+
     with house.db.session() as session:
-        connection = session.connection()
-        take_turn(connection, [resident_id])  # no scan of theirs is half-way through
+        take_turn(session.connection(), [resident_id])  # no scan of theirs is half-way through
         resident = session.get(Resident, resident_id)
         if resident is None:
             raise NotFound
-        for holding in house.holdings:
-            if holding.forget is not None:
-                holding.forget(connection, resident_id)
-        if resident.status == ResidentStatus.CLOSED:
-            return
-        resident.status = ResidentStatus.CLOSED
-        resident.phone_index, resident.phone_cipher = f"closed:{resident_id.hex}", b""
-        resident.nickname = None
-        session.add(resident)
-        standing = select(Consent).where(
-            Consent.resident_id == resident_id, sa.column("withdrawn_at").is_(None)
-        )
-        for consent in session.exec(standing):
-            consent.withdrawn_at = clock.now()
-            session.add(consent)
+        families.part(house, session, resident_id)
+        close(house, session, resident)
+
+
+def close(house: House, session: Session, resident: Resident) -> None:
+    """Close an account whose turn it is. Again changes nothing."""
+    for holding in house.holdings:
+        if holding.forget is not None:
+            holding.forget(session.connection(), resident.id)
+    if resident.status == ResidentStatus.CLOSED:
+        return
+    resident.status = ResidentStatus.CLOSED
+    resident.phone_index, resident.phone_cipher = f"closed:{resident.id.hex}", b""
+    resident.nickname, resident.shares = None, False
+    session.add(resident)
+    standing = select(Consent).where(Consent.resident_id == resident.id, sa.column("withdrawn_at").is_(None))
+    for consent in session.exec(standing):
+        consent.withdrawn_at = clock.now()
+        session.add(consent)

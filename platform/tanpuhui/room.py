@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from tanpuhui import (
     audit,
     divisions,
+    families,
     feedback,
     figures,
     idempotency,
@@ -65,11 +66,10 @@ def _miscounted(connection: Connection) -> Iterator[str]:
 
 
 def _consents(connection: Connection) -> Iterator[str]:
-    """Whoever takes part agreed to the privacy text; a school class, of which no person is known, need not."""
+    """Whoever takes part agreed to the privacy text; a class or a family, of which no person is known, need not."""
     rows = connection.execute(
         sa.text(
-            "SELECT r.id FROM resident r WHERE r.status = 'active' "
-            "AND NOT EXISTS (SELECT 1 FROM class_account a WHERE a.resident_id = r.id) "
+            "SELECT r.id FROM resident r WHERE r.status = 'active' AND r.account_kind = 'person' "
             "AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.resident_id = r.id"
             " AND c.document = 'privacy' AND c.withdrawn_at IS NULL)"
         )
@@ -120,17 +120,38 @@ def _messages_of_the_gone(connection: Connection) -> Iterator[str]:
 
 
 def _ways_in(connection: Connection) -> Iterator[str]:
-    """Whoever takes part can log in: by phone or by an identity elsewhere; a school class has its link, and who holds a
-    printed card needs none."""
+    """Whoever takes part can log in: by phone or by an identity elsewhere; a class has its link, a family its guardians, and
+    who holds a printed card needs none."""
     rows = connection.execute(
         sa.text(
             "SELECT r.id FROM resident r WHERE r.status = 'active' AND length(r.phone_cipher) = 0 "
-            "AND r.phone_index NOT LIKE 'card:%' AND NOT EXISTS (SELECT 1 FROM class_account a WHERE a.resident_id = r.id) "
+            "AND r.phone_index NOT LIKE 'card:%' AND r.account_kind = 'person' "
             "AND NOT EXISTS (SELECT 1 FROM identity i WHERE i.resident_id = r.id)"
         )
     )
     for row in rows:
         yield f"resident {row[0]} has no way to log in"
+
+
+def _families(connection: Connection) -> Iterator[str]:
+    """A family that takes part has guardians who do and who agreed; one that has ended has none."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT r.id FROM resident r WHERE r.account_kind = 'family' AND (r.status = 'active') <> EXISTS "
+            "(SELECT 1 FROM family_guardian l WHERE l.family_id = r.id AND l.until IS NULL)"
+        )
+    )
+    for row in rows:
+        yield f"family {row[0]} takes part without a guardian, or has one after it ended"
+    rows = connection.execute(
+        sa.text(
+            "SELECT l.id FROM family_guardian l JOIN resident r ON r.id = l.guardian_id WHERE NOT r.shares "
+            "OR (l.until IS NULL AND (r.status <> 'active' OR NOT EXISTS (SELECT 1 FROM consent c "
+            "WHERE c.resident_id = r.id AND c.document = 'family' AND c.withdrawn_at IS NULL)))"
+        )
+    )
+    for row in rows:
+        yield f"sharing {row[0]} is of a guardian who left, did not agree, or whose scans do not know of it"
 
 
 def _providers(house: House) -> Sequence["Provider"]:
@@ -152,6 +173,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
     )
     from tanpuhui.web import (
         class_pages,
+        family_pages,
         feedback_api,
         feedback_pages,
         help_pages,
@@ -172,6 +194,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         offline.blueprint,
         privacy_pages.blueprint,
         class_pages.blueprint,
+        family_pages.blueprint,
         inbox_pages.blueprint,
         feedback_pages.blueprint,
         feedback_api.blueprint(house),
@@ -194,6 +217,8 @@ room = Room(
     tables=(
         audit.AuditEntry,
         divisions.Division,
+        families.FamilyAccount,
+        families.FamilyGuardian,
         feedback.Feedback,
         feedback.FeedbackEntry,
         feedback.FeedbackDay,
@@ -238,6 +263,7 @@ room = Room(
         Invariant(f"nobody has more than {feedback.MOST_OPEN} that wait for an answer", _crowded),
         Invariant("whoever has left has no messages", _messages_of_the_gone),
         Invariant("every resident has a way in", _ways_in),
+        Invariant("a family has guardians who agreed", _families),
     ),
     holdings=HOLDINGS,
     letters=(inbox.WELCOME, feedback.ANSWERED),

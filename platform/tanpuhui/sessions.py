@@ -6,7 +6,7 @@ A request asks `Doorkeeper.identify`, which looks many callers' tokens up togeth
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, cast
 from uuid import UUID
@@ -26,16 +26,36 @@ Kind = Literal["resident", "staff"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking. `role` restricts a machine's token to the grants of one role."""
+    """Who is asking, and for which account. `role` restricts a machine's token to the grants of one role.
+
+    `family`: the family account that a resident shares, as far as the caller needs to know. `guardian`: who asks for that
+    family, whose account `id` then is; None for whoever asks for themselves.
+    """
 
     kind: Kind
     id: UUID
     session_id: UUID
     role: str | None = None
+    family: UUID | None = None
+    guardian: UUID | None = None
+
+    @property
+    def person(self) -> UUID:
+        """Who logged in, whichever account they act for."""
+        return self.guardian or self.id
+
+    def acting_for(self, family: bool) -> "Principal":
+        """The same person, asking for their family or for themselves."""
+        if family and self.family:
+            return replace(self, id=self.family, guardian=self.person)
+        return replace(self, id=self.person, guardian=None)
 
 
 class BrowserSession(SQLModel, table=True):
-    """A logged-in browser. The cookie holds the token, this row its hash."""
+    """A logged-in browser. The cookie holds the token, this row its hash.
+
+    `for_family`: it acts for the family that its resident shares, as long as they do.
+    """
 
     __tablename__ = "browser_session"
     __table_args__ = (sa.CheckConstraint("kind IN ('resident', 'staff')", name="kind"),)
@@ -48,6 +68,7 @@ class BrowserSession(SQLModel, table=True):
     seen_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
+    for_family: bool = Field(default=False, sa_column_kwargs={"server_default": sa.text("false")})
 
 
 class ApiToken(SQLModel, table=True):
@@ -112,7 +133,7 @@ def list_open(house: House, principal: Principal) -> Sequence[BrowserSession]:
             select(BrowserSession)
             .where(
                 BrowserSession.kind == principal.kind,
-                BrowserSession.subject_id == principal.id,
+                BrowserSession.subject_id == principal.person,
                 col(BrowserSession.ended_at).is_(None),
                 BrowserSession.expires_at > clock.now(),
             )
@@ -122,7 +143,20 @@ def list_open(house: House, principal: Principal) -> Sequence[BrowserSession]:
 
 def end_session(house: House, principal: Principal, session_id: UUID | None = None) -> None:
     """End one of the person's own sessions, this one unless another is named."""
-    _end(house, principal.kind, principal.id, session_id or principal.session_id)
+    _end(house, principal.kind, principal.person, session_id or principal.session_id)
+
+
+def act_for(house: House, principal: Principal, family: bool) -> Principal:
+    """From now on this browser acts for the family that its resident shares, or for the resident alone."""
+    chosen = principal.acting_for(family)
+    if chosen.id != principal.id:
+        with house.db.session() as session:
+            session.exec(
+                sa.update(BrowserSession)
+                .where(col(BrowserSession.id) == principal.session_id)
+                .values(for_family=chosen.guardian is not None)
+            )
+    return chosen
 
 
 def end_all(house: House, kind: Kind, subject_id: UUID) -> None:
@@ -170,14 +204,17 @@ _IDENTIFY_TOKENS = Statement(
     role="text",
 )
 _IDENTIFY_SESSIONS = Statement(
-    "SELECT token_hash, kind, subject_id, id, seen_at, expires_at FROM browser_session "
-    "WHERE token_hash {in:hashes:text} AND ended_at IS NULL",
+    "SELECT s.token_hash, s.kind, s.subject_id, s.id, s.seen_at, s.expires_at, s.for_family, g.family_id "
+    "FROM browser_session s LEFT JOIN family_guardian g ON g.guardian_id = s.subject_id AND g.until IS NULL "
+    "WHERE s.token_hash {in:hashes:text} AND s.ended_at IS NULL",
     token_hash="text",  # noqa: S106
     kind="text",
     subject_id="uuid",
     id="uuid",
     seen_at="time",
     expires_at="time",
+    for_family="bool",
+    family_id="uuid",
 )
 _SEEN_EVERY = timedelta(minutes=1)
 
@@ -217,7 +254,8 @@ class Doorkeeper:
         found = {}
         for row in rows:
             if row.expires_at > now:
-                found[row.token_hash] = Principal(cast(Kind, row.kind), row.subject_id, row.id)
+                who = Principal(cast(Kind, row.kind), row.subject_id, row.id, family=row.family_id)
+                found[row.token_hash] = who.acting_for(row.for_family)
                 if now - row.seen_at > _SEEN_EVERY:
                     self._note_seen(row.id, cast(Kind, row.kind), now)
         return [found.get(wanted) for wanted in hashes]

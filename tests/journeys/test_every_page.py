@@ -101,6 +101,7 @@ NOT_IN_THE_DEMO = (
     "factor_forms.edit",
     "honours.invitation",
     "gatherings.here",
+    "family.join",
     "identities.linking",
     "pages.join",
     "pages.left",

@@ -31,7 +31,7 @@ from activities.declaring import report
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report as say
-from tanpuhui import clock, consents, feedback, people, privacy
+from tanpuhui import clock, consents, families, feedback, people, privacy
 from tanpuhui.errors import TooSoon
 from tanpuhui.identities import OutsideIdentity, fingerprint, link
 from tanpuhui.people import CONSENT_VERSION, PRESENT, Document, Resident
@@ -45,7 +45,7 @@ from tests.service.test_privacy import attend, everything
 from tests.tables import contents
 from tests.world import COMMUNITY, STREET, World
 
-NUMBER, NICKNAME, WORDS = "13812345678", "绿小一乙", "我住的楼下那只箱子满了"
+NUMBER, NICKNAME, WORDS, AT_HOME = "13812345678", "绿小一乙", "我住的楼下那只箱子满了", "三楼种花的那家"
 HONOURED_AS = "楼下的王师傅"
 PLANTED = datetime(2027, 3, 12, 2, 0, tzinfo=UTC)
 
@@ -135,6 +135,7 @@ def live(world: World, time: Any) -> Life:
     link(house, resident.id, outside)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
     world.honour(resident, HONOURED_AS, listed=True)
+    families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
     with house.db.transaction() as connection:
         spot_checks.draw(house, connection, spot_checks.Scope(site.id), today.replace(day=1), clock.now())
     house.relay.drain()
@@ -155,6 +156,7 @@ def live(world: World, time: Any) -> Life:
         "number": NUMBER,
         "number as typed": "138-1234-5678",
         "nickname": NICKNAME,
+        "family": AT_HOME,
         "index": people.blind_index(house.settings, f"+86{NUMBER}"),
         "cookie": cookie.value,
         "token": token,
@@ -312,12 +314,13 @@ def test_the_id_that_stays_leads_to_no_person(world: World, time: Any) -> None:
     people.leave(world.house, life.resident.id)
     with world.house.db.reading_session() as session:
         left = session.get_one(Resident, life.resident.id).model_dump()
-    assert left.keys() - {"id", "division_code", "joined_at", "status", "with_points"} == {
-        "phone_index", "phone_cipher", "nickname",
+    assert left.keys() - {"id", "division_code", "joined_at", "status", "with_points", "account_kind"} == {
+        "phone_index", "phone_cipher", "nickname", "shares",
     }  # fmt: skip
     assert left["phone_index"] == f"closed:{life.resident.id.hex}"
     assert not left["phone_cipher"]
     assert left["nickname"] is None
+    assert not left["shares"]
     tables = {
         table
         for table, rows in contents(world.house).items()
@@ -337,6 +340,8 @@ def test_the_id_that_stays_leads_to_no_person(world: World, time: Any) -> None:
         "member_card",
         "sign_up",
         "check_in",
+        "family_account",
+        "family_guardian",
     }
     assert not tables & gone
 

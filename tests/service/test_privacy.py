@@ -20,7 +20,7 @@ from activities.bands import Band
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report
-from tanpuhui import classes, clock, consents, feedback, login, people, privacy, staff
+from tanpuhui import classes, clock, consents, families, feedback, login, people, privacy, staff
 from tanpuhui.classes import MANAGERS
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TooSoon
 from tanpuhui.events import event_class
@@ -36,7 +36,7 @@ from tests.tables import contents, written
 from tests.threads import at_once, codes
 from tests.world import COMMUNITY, OTHER_COMMUNITY, STREET, World
 
-NUMBER, NICKNAME, WORDS = "13812345678", "绿小一乙", "住在二楼的老王说"
+NUMBER, NICKNAME, WORDS, AT_HOME = "13812345678", "绿小一乙", "住在二楼的老王说", "三楼种花的那家"
 HONOURED_AS = "二楼的王师傅"
 
 
@@ -84,6 +84,7 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     attend(world, resident)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
     world.honour(resident, HONOURED_AS, listed=True)
+    families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
     cookie, token = new_session(house, kind="resident", subject_id=resident.id), world.token(resident)
     house.relay.drain()
     with house.db.reading() as connection:
@@ -106,6 +107,7 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
         "sealed": resident.phone_cipher.hex(),
         "key": "key-of-theirs",
         "identity": outside.key,
+        "family": AT_HOME,
     }
     return resident, leads
 
@@ -204,7 +206,7 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
             assert holding.why in page
             assert privacy.lasts(holding, "zh") in page
     assert {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id)} == {
-        "account": 1, "consents": 4, "honours": 1, "honour_names": 1,
+        "account": 1, "consents": 5, "family": 1, "honours": 1, "honour_names": 1,
         "place_hints": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
         "messages": 2, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
@@ -352,6 +354,7 @@ def test_each_period_is_kept_to_the_day(world: World) -> None:
     with time_machine.travel(start, tick=False) as time:
         resident, _ = live(world)
         consents.withdraw(house, resident.id, Document.POINTS)
+        families.end(house, resident.id)
         with house.db.reading_session() as session:
             (one,) = feedback.own(session, resident.id)
         feedback.close(house, resident.id, one.id)
@@ -370,7 +373,7 @@ def test_each_period_is_kept_to_the_day(world: World) -> None:
                 assert run_due(house, job, clock.now())
                 rows = {held.holding.key: held.rows for held in privacy.overview(house, resident.id)}
                 for key in periods[kept]:
-                    over = 1 if key == "consents" else first[key]  # the other consent stands
+                    over = 2 if key == "consents" else first[key]  # the others stand
                     assert rows[key] == first[key] - (over if gone else 0), (key, days)
         last = {held.holding.key: held.rows for held in privacy.overview(house, resident.id)}
         for holding in house.holdings:

@@ -520,8 +520,7 @@ def test_turns_and_the_constraint_each_hold_the_year(
     token = world.code_at(site, staffed=True)
     if not lock:
         unlocked = str(people._TAKE_TURN._text).replace("{lock:r}", "")
-        columns = {"id": "uuid", "division_code": "text", "status": "text", "with_points": "bool"}
-        take = people.Statement(unlocked, **columns)
+        take = people.Statement(unlocked, **people._TAKE_TURN._returns)
 
         def no_turn(connection: Any, ids: Any) -> Any:
             return {row.id: row for row in take.run(connection, ids=ids)}

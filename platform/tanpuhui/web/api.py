@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Wi
 
 from tanpuhui.errors import InvalidField, InvalidInput, TooLarge, UnsupportedMedia
 from tanpuhui.reasons import findings
-from tanpuhui.web.auth import bearer, machine
+from tanpuhui.web.auth import ACCOUNT_HEADER, bearer, machine
 from tanpuhui.web.problems import answer
 
 MAX_BODY = 64 * 1024
@@ -179,6 +179,17 @@ KEY_HEADER = {
     "required": True,
     "description": "1 to 128 visible ASCII characters; the same key is never taken twice",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
+
+
+#: Where a resident may act for the family that they share.
+ACCOUNT_PARAMETER = {
+    "name": ACCOUNT_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "For which account of the token's resident this is: `me`, the resident's own (the default), or `family`, the "
+    "family account that they share; 404 `no_family` if they share none. One deed is counted once for both",
+    "schema": {"type": "string", "enum": ["me", "family"], "default": "me"},
 }
 
 

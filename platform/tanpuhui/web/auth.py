@@ -5,6 +5,7 @@ too. Resident pages look at the one, console and bureau at the other.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -12,7 +13,9 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from tanpuhui.errors import NotAuthenticated
+from tanpuhui import families, sessions
+from tanpuhui.errors import InvalidField, NotAuthenticated, PersonsOnly
+from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Doorkeeper, Kind, Principal, end_session, session_was_of
 from tanpuhui.staff import Role, grants_of, require
@@ -65,12 +68,44 @@ def staff() -> Principal:
     return found
 
 
+def act_for(family: bool) -> Principal:
+    """From now on this browser acts for the resident's family, or for the resident. Raises NotAuthenticated."""
+    g._principal_resident = sessions.act_for(house(), resident(), family)
+    return resident()
+
+
+def look_again() -> None:
+    """Whom this browser acts for may have changed within this request."""
+    g.pop("_principal_resident", None)
+
+
 def machine() -> Principal:
-    """The principal of the request's bearer token. Raises NotAuthenticated."""
+    """The principal of the request's bearer token, for the account that its header names.
+
+    Raises NotAuthenticated, InvalidField for another header than there is, NoFamily for whoever shares none.
+    """
     if "_machine" not in g:
-        g.setdefault("_machine", house().part(Doorkeeper).identify_machine(bearer()))
-    found: Principal = g.get("_machine")
-    return found
+        found = house().part(Doorkeeper).identify_machine(bearer())
+        if for_family() and found.kind == "resident":
+            with house().db.reading() as connection:
+                family = families.family_id_of(connection, found.id)
+            found = replace(found, family=family).acting_for(True)
+        g.setdefault("_machine", found)
+    principal: Principal = g.get("_machine")
+    return principal
+
+
+#: Names the account that a request of the API acts for.
+ACCOUNT_HEADER = "Tanpuhui-Account"
+_ACCOUNTS = {"": False, "me": False, "family": True}
+
+
+def for_family() -> bool:
+    """Whether this request of the API acts for the family that its resident shares. Raises InvalidField."""
+    wanted = _ACCOUNTS.get(request.headers.get(ACCOUNT_HEADER, ""))
+    if wanted is None:
+        raise InvalidField(errors=[{"field": ACCOUNT_HEADER, "reason": N_("请从列表中选择。")}])
+    return wanted
 
 
 def bearer() -> str:
@@ -91,6 +126,18 @@ def resident_required(view: View) -> View:
         return view(*args, **kwargs)
 
     return guarded  # type: ignore[return-value]
+
+
+def person_required(view: View) -> View:
+    """As `resident_required`, for what belongs to a person: whoever acts for the family is told to change over."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if resident().guardian is not None:
+            raise PersonsOnly
+        return view(*args, **kwargs)
+
+    return resident_required(guarded)  # type: ignore[return-value]
 
 
 def staff_required(*roles: Role) -> Callable[[View], View]:
@@ -175,7 +222,7 @@ def _log_in_first(kind: Kind, login: str) -> Any:
 
 def owner_of(principal: Principal) -> str:
     """A person, as a form that is kept names its owner."""
-    return f"{principal.kind}:{principal.id}"
+    return f"{principal.kind}:{principal.person}"
 
 
 def _last_owner(kind: Kind) -> str | None:

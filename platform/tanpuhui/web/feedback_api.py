@@ -12,7 +12,16 @@ from tanpuhui import feedback
 from tanpuhui.errors import NotAllowed
 from tanpuhui.feedback import LONGEST, About, FeedbackKind, FeedbackState
 from tanpuhui.rooms import House
-from tanpuhui.web.api import KEY_HEADER, READING, WRITING, Strict, api_blueprint, iso, json_answer
+from tanpuhui.web.api import (
+    ACCOUNT_PARAMETER,
+    KEY_HEADER,
+    READING,
+    WRITING,
+    Strict,
+    api_blueprint,
+    iso,
+    json_answer,
+)
 from tanpuhui.web.auth import machine
 
 
@@ -86,7 +95,7 @@ def blueprint(house: House) -> APIBlueprint:
         "/feedback",
         summary="Complain, suggest or ask",
         responses={"201": OpenedOut, **WRITING},
-        openapi_extensions={"parameters": [KEY_HEADER]},
+        openapi_extensions={"parameters": [KEY_HEADER, ACCOUNT_PARAMETER]},
     )
     def post_feedback(body: FeedbackIn) -> Response:
         answer = feedback.write_in(
@@ -106,6 +115,7 @@ def blueprint(house: House) -> APIBlueprint:
         "/me/feedback",
         summary="What one wrote in, with the answers",
         responses={"200": ThreadsOut, **READING},
+        openapi_extensions={"parameters": [ACCOUNT_PARAMETER]},
     )
     def get_feedback() -> Response:
         with house.db.reading_session() as session:

@@ -76,9 +76,9 @@ def back(provider: str) -> Answer:
     if not pending["for"]:
         return entering.come_in(way)
     who = auth.visitor()
-    if who is None or str(who.id) != pending["for"]:
+    if who is None or str(who.person) != pending["for"]:
         raise IdentityLoginLost
-    link(house(), who.id, way)
+    link(house(), who.person, way)
     return redirect(url_for("pages.profile", _anchor="ways"), 303)
 
 
@@ -87,7 +87,7 @@ def back(provider: str) -> Answer:
 @_telling
 def begin_link(provider: str) -> Answer:
     """Begin to link an identity to one's account."""
-    entering.begin(provider, {}, for_resident=str(resident().id))
+    entering.begin(provider, {}, for_resident=str(resident().person))
     return redirect(url_for("identities.linking", provider=provider), 303)
 
 
@@ -97,7 +97,7 @@ def begin_link(provider: str) -> Answer:
 def linking(provider: str) -> Answer:
     """On the way to the provider: what is about to happen, and the link that leads there."""
     pending = entering.pending(provider) or {}
-    if pending.get("for") != str(resident().id):
+    if pending.get("for") != str(resident().person):
         return redirect(url_for("pages.profile"))
     return render_template("linking.html", name=entering.name_of(provider), address=pending["address"])
 
@@ -107,5 +107,5 @@ def linking(provider: str) -> Answer:
 @_telling
 def end_link(provider: str) -> Answer:
     """Forget an identity that was linked."""
-    unlink(house(), resident().id, provider)
+    unlink(house(), resident().person, provider)
     return redirect(url_for("pages.profile", _anchor="ways"), 303)

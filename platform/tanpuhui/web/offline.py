@@ -58,7 +58,9 @@ def staff_mark() -> str:
 
 
 def _mark(who: Principal | None) -> str:
-    return hmac.digest(house().settings.key("phone-queue"), who.id.bytes, "sha256").hex()[:20] if who else ""
+    return (
+        hmac.digest(house().settings.key("phone-queue"), who.person.bytes, "sha256").hex()[:20] if who else ""
+    )
 
 
 def check_mark(mark: str | None, own: str) -> None:

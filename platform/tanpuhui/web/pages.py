@@ -22,7 +22,7 @@ from tanpuhui.errors import AddressTooLong, InvalidField, InvalidInput, NotAllow
 from tanpuhui.identities import linked
 from tanpuhui.people import CONSENT_VERSION, PHONE, PRESENT, ClassAccount, Document, Resident, consent_text
 from tanpuhui.web import auth, entering
-from tanpuhui.web.auth import house, resident, resident_required, safe_next
+from tanpuhui.web.auth import house, person_required, resident, resident_required, safe_next
 from tanpuhui.web.formatting import language
 from tanpuhui.web.forms import form_errors
 from tanpuhui.web.offline import resident_mark
@@ -217,9 +217,10 @@ def profile() -> Answer:
             street=session.get_one(Division, divisions.street_of(community.code)),
             person=person,
             school_class=session.get(ClassAccount, who.id),
+            acting_for_family=who.guardian is not None,
             sessions=sessions.list_open(house(), who),
             elsewhere=entering.elsewhere(),
-            linked=linked(session, who.id),
+            linked=linked(session, who.person),
         )
 
 
@@ -252,7 +253,7 @@ def community() -> Answer:
 
 
 @blueprint.route("/me/leave", methods=["GET", "POST"])
-@resident_required
+@person_required
 def leave() -> Answer:
     """Say what leaving means; on the resident's word, close the account and delete what is personal."""
     if request.method == "GET":

@@ -4,11 +4,11 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from tanpuhui import clock, consents, people, privacy
-from tanpuhui.errors import InvalidField, NotFound
+from tanpuhui import clock, consents, families, people, privacy
+from tanpuhui.errors import InvalidField, NotAllowed, NotFound
 from tanpuhui.holdings import Holding
-from tanpuhui.people import PRESENT, Document, Resident, consent_text
-from tanpuhui.web.auth import house, resident, resident_required
+from tanpuhui.people import PRESENT, AccountKind, Document, Resident, consent_text
+from tanpuhui.web.auth import house, person_required, resident, resident_required
 from tanpuhui.web.formatting import language
 from tanpuhui.web.forms import form_errors
 
@@ -64,6 +64,7 @@ def _centre(errors: dict[str, str] | None = None) -> str:
     return render_template(
         "privacy_centre.html",
         errors=errors,
+        acting_for_family=who.guardian is not None,
         held=privacy.overview(house(), who.id),
         switches=[
             (
@@ -74,6 +75,7 @@ def _centre(errors: dict[str, str] | None = None) -> str:
                 consent_text(language(), PRESENT[document], document),
             )
             for document, (name, line) in consents.SWITCHES.items()
+            if document in switched
         ],
         present=PRESENT,
         consents=given,
@@ -87,7 +89,9 @@ def consent() -> Answer:
     """Say yes to a text, or take it back."""
     document = _document(request.form.get("document", ""))
     try:
-        if request.form.get("wanted") == "off":
+        if document is Document.FAMILY and request.form.get("wanted") == "off":
+            families.end(house(), resident().person)
+        elif request.form.get("wanted") == "off":
             consents.withdraw(house(), resident().id, document)
         else:
             consents.give(house(), resident().id, document, request.form.get("version", ""))
@@ -109,13 +113,15 @@ def download() -> Answer:
 
 
 @blueprint.route("/me/nickname", methods=["GET", "POST"])
-@resident_required
+@person_required
 def nickname() -> Answer:
     """Choose a nickname, or none."""
     if request.method == "GET":
         with house().db.reading_session() as session:
-            present = session.get_one(Resident, resident().id).nickname or ""
-        return render_template("nickname.html", nickname=present)
+            person = session.get_one(Resident, resident().id)
+        if person.account_kind is not AccountKind.PERSON:
+            raise NotAllowed
+        return render_template("nickname.html", nickname=person.nickname or "")
     try:
         people.rename(house(), resident().id, request.form.get("nickname", ""))
     except InvalidField as error:

@@ -27,6 +27,8 @@ _OURS = (
     "session",
     "document",
     "version",
+    "account",
+    "next",
 )
 
 #: A browser drops cookies of more than 4 KB, so what is longer than this is not kept (characters).
