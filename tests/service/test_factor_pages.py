@@ -291,7 +291,7 @@ def test_a_record_of_what_the_city_credits_shows_its_pollutants(world: World) ->
     resident = world.resident()
     scan = world.scan(resident, world.code("bike_trip"), quantity="2.5")["action"]
     said = words(browser(world, resident).get(f"/me/actions/{scan['id']}"))
-    assert "你这一次：2.5 公里 × 48.7 克/公里 ≈ 121 克" in said
+    assert "您这一次：2.5 公里 × 48.7 克/公里 ≈ 121 克" in said
     assert "氮氧化物 NOx = 2.5 公里 × 48.7487 毫克/公里 = 121.87175 毫克，向下取整记 121871 微克" in said
     assert "本区不重复计入，只给积分" in said
     assert "计入经验证的合计" not in said  # it stands in the city's total, and in none of the district's
