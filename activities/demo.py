@@ -233,7 +233,7 @@ def _found(house: House, residents: int, start: datetime, days: int) -> _Distric
 
 
 def _member(session: Session, house: House, role: Role) -> Principal:
-    name = f"demo {role.value} {os.urandom(3).hex()}"
+    name = f"示范{staff.ROLE_NAMES[role]} {os.urandom(3).hex()}"
     grants = [staff.grant(role, division_code=house.settings.district_code)]
     member = staff.add_staff(session, name=name, password=os.urandom(16).hex(), grants=grants)
     return Principal("staff", member.id, member.id)

@@ -51,8 +51,8 @@ CATEGORY_NAMES = {
 }
 
 #: What begins the sum of a deed; of a single one, by its unit.
-_DEED = N_("你这一次：")
-_ONE_DEED = {"meal": N_("你这一餐："), "order": N_("你这一单：")}
+_DEED = N_("您这一次：")
+_ONE_DEED = {"meal": N_("您这一餐："), "order": N_("您这一单：")}
 
 
 # --- words for every template -------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ def _whole(page: Page, size: dict[str, int]) -> Page:
     page.set_viewport_size(size)  # type: ignore[arg-type]
     height = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({**size, "height": height})  # type: ignore[arg-type]
+    page.evaluate("() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     return page
 
 
@@ -118,6 +119,7 @@ def _page(
         viewport=size,
         locale=locale,
         color_scheme=scheme,
+        reduced_motion="reduce",
         device_scale_factor=scale,
         timezone_id="Asia/Shanghai",
     )

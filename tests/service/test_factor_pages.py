@@ -19,7 +19,7 @@ from tests.world import World
 
 def words(page: str) -> str:
     """What a page says, without its head and with one blank between words."""
-    text = re.sub(r"<head>.*?</head>|<select.*?</select>|<[^>]+>", " ", page, flags=re.S)
+    text = re.sub(r"<head>.*?</head>|<select.*?</select>|<[^>]+>", " ", page.replace("<wbr>", ""), flags=re.S)
     return " ".join(unescape(text).split())
 
 
@@ -266,7 +266,7 @@ def test_a_record_shows_its_sum_by_the_version_it_was_computed_by(world: World) 
     page = me.get(f"/me/actions/{scan['id']}")
     said = words(page)
     for text in (
-        "你这一餐：1 餐 × 144 克/餐 = 144 克 ",
+        "您这一餐：1 餐 × 144 克/餐 = 144 克 ",
         "我们按最低的算。 较高值：93 克 × 4.83 千克/千克 ≈ 449 克",
         "证据 点位扫码 积分 100%，计入经验证的合计",
         "较低值（计入） 144 克 居中值 340 克 较高值 449 克 NO x 暂无因子 PM 2.5 暂无因子",
@@ -276,7 +276,7 @@ def test_a_record_shows_its_sum_by_the_version_it_was_computed_by(world: World) 
         "备案 未向市级备案，只作估算",
     ):
         assert text in said
-    assert page.index("你这一餐") < page.index("<details>") < page.index("居中值")
+    assert page.index("您这一餐") < page.index("<details>") < page.index("居中值")
     for link in ("/factors/clean_plate@1", "/methodologies/catering_savings", "/evidence"):
         assert f'href="{link}"' in page
 
@@ -291,7 +291,7 @@ def test_a_record_of_what_the_city_credits_shows_its_pollutants(world: World) ->
     resident = world.resident()
     scan = world.scan(resident, world.code("bike_trip"), quantity="2.5")["action"]
     said = words(browser(world, resident).get(f"/me/actions/{scan['id']}"))
-    assert "你这一次：2.5 公里 × 48.7 克/公里 ≈ 121 克" in said
+    assert "您这一次：2.5 公里 × 48.7 克/公里 ≈ 121 克" in said
     assert "氮氧化物 NOx = 2.5 公里 × 48.7487 毫克/公里 = 121.87175 毫克，向下取整记 121871 微克" in said
     assert "本区不重复计入，只给积分" in said
     assert "计入经验证的合计" not in said  # it stands in the city's total, and in none of the district's

@@ -110,3 +110,28 @@ def test_prose_is_safe_and_keeps_the_levels() -> None:
     assert html == (
         "<h2>A &lt;b&gt;</h2>\n<ul><li><strong>one</strong> two</li><li>three</li></ul>\n<h3>B</h3>\n<p>Text</p>"
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "marked"),
+    [
+        ("en", "云荣快递驿站", '<span lang="zh-Hans">云荣快递驿站</span>'),
+        ("en", "沪环气〔2022〕34号", '<span lang="zh-Hans">沪环气〔2022〕34号</span>'),
+        ("en", "low: 泸州 8.2 g", 'low: <span lang="zh-Hans">泸州</span> 8.2 g'),
+        ("zh", "US EPA WARM v16, converted", '<span lang="en">US EPA WARM v16, converted</span>'),
+        ("zh", "云荣快递驿站", "云荣快递驿站"),
+        ("zh", "<b>PET塑料", "&lt;b&gt;PET塑料"),
+        ("en", "<b>云</b>", '&lt;b&gt;<span lang="zh-Hans">云</span>&lt;/b&gt;'),
+    ],
+)
+def test_what_is_not_in_the_pages_language_says_which_it_is_in(
+    app: Flask, language: str, words: str, marked: str
+) -> None:
+    with force_locale(language):
+        assert formatting.as_written(words) == marked
+        assert formatting.as_written(formatting.as_written(words)) == marked
+
+
+def test_an_identifier_is_parted_after_its_underscores_only() -> None:
+    assert formatting.identifier("recycle_glass@1") == "recycle_<wbr>glass@1"
+    assert formatting.identifier("walk@<1>") == "walk@&lt;1&gt;"

@@ -189,6 +189,32 @@ def kept(text: object) -> Markup:
     return Markup('<span class="nowrap">{}</span>').format(str(text))
 
 
+_HAN = "\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
+
+#: What is of the other language in a text on a page, by the page's language, and what that language is: Chinese
+#: words and what stands between them, or several Latin words in a row.
+_FOREIGN = {
+    "en": ("zh-Hans", re.compile(rf"([{_HAN}](?:[^\sA-Za-z]*[{_HAN}])?)")),
+    "zh": ("en", re.compile(r"([A-Za-z][!-~]*(?: [!-~]+)+)")),
+}
+
+
+def as_written(text: object) -> Markup:
+    """Names and words that stay as somebody wrote them, with the language of what is not in the page's marked."""
+    if isinstance(text, Markup):
+        return text
+    tongue, foreign = _FOREIGN[language()]
+    return Markup("").join(
+        Markup('<span lang="{}">{}</span>').format(tongue, part) if at % 2 else escape(part)
+        for at, part in enumerate(foreign.split(str(text)))
+    )
+
+
+def identifier(text: str) -> Markup:
+    """An identifier of the reference data that may be parted after its underscores, and only there."""
+    return Markup("_<wbr>").join(text.split("_"))
+
+
 def span(start: datetime, end: datetime) -> str:
     """From when to when: whole days as days, within a day 2026年6月5日 09:00–17:00, else both moments in full."""
     if time_of_day(start) == time_of_day(end) == "00:00":
@@ -284,6 +310,8 @@ _FILTERS: tuple[Any, ...] = (
     ago,
     span,
     kept,
+    as_written,
+    identifier,
     data_text,
     set_right,
     prose,

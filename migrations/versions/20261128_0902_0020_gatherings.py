@@ -4,7 +4,7 @@ Why: trainings, plantings and repair days have as many places as there are chair
 came gets a certificate.
 
 Revision: 0020
-Follows: 0016
+Follows: 0019
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from alembic import op
 from activities import check_ins, gatherings, sign_ups
 
 revision = "0020"
-down_revision = "0016"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -4,7 +4,7 @@ Why: a campaign that follows a template others have used is made in minutes; one
 approved needs no approval of its own, and the database itself holds that to be so.
 
 Revision: 0022
-Follows: 0017
+Follows: 0021
 """
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from alembic import op
 from activities.campaign_templates import GUARDS
 
 revision = "0022"
-down_revision = "0017"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

@@ -5,7 +5,7 @@ Why: role models are named with their consent, and anybody who holds a certifica
 What would name a person stands in a table of its own, whose rows are deleted when the consent is taken back.
 
 Revision: 0019
-Follows: 0016
+Follows: 0018
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from alembic import op
 from rewards.honours import GUARDS
 
 revision = "0019"
-down_revision = "0016"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ What an account is stands in the resident's row, which every scan reads anyway.
 Columns are only added. A web process that still serves the schema before goes on as it was, but makes no class meanwhile.
 
 Revision: 0021
-Follows: 0016
+Follows: 0020
 """
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from alembic import op
 from tanpuhui.families import GUARDS
 
 revision = "0021"
-down_revision = "0016"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

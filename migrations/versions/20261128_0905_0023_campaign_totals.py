@@ -5,7 +5,7 @@ Why: counting the participants of a campaign of 200,000 anew for each look at it
 Filled from the figures that there are, so that nothing has to be rebuilt.
 
 Revision: 0023
-Follows: 0017
+Follows: 0022
 """
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ import sqlmodel
 from alembic import op
 
 revision = "0023"
-down_revision = "0017"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
