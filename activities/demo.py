@@ -37,10 +37,9 @@ from activities import (
     voiding,
 )
 from activities.actions import Action, ActionVoid
-from activities.campaign_desk import rules_in_force
 from activities.campaign_rules import Rules, by_dates
 from activities.campaign_templates import shipped
-from activities.campaigns import Campaign
+from activities.campaigns import Campaign, rules_of
 from activities.check_ins import check_in
 from activities.codes import CodeKind
 from activities.gathering_changes import change, count_walk_ins
@@ -426,9 +425,9 @@ def _plan(district: _District) -> None:
     campaign_desk.submit(district.house, district.organiser, waiting.id)
     awaiting = _draft_from(district, "low-carbon-day")
     campaign_desk.submit(district.house, district.organiser, awaiting.id)
-    campaign_desk.approve(district.house, district.officer, awaiting.id, 1)
+    awaiting = campaign_desk.approve(district.house, district.officer, awaiting.id, 1)
     with district.house.db.reading_session() as session:
-        rules = rules_in_force(session, awaiting)
+        rules = rules_of(session, awaiting)
     assert rules is not None
     change = campaign_desk.ChangeIn(
         title=awaiting.title, rules=rules.model_copy(update={"announce_days": 14})

@@ -321,7 +321,7 @@ def test_one_organisation_cannot_see_or_change_what_is_anothers(world: World) ->
     assert written(before, contents(world.house)) == {}
     for method, endpoint, address, *_ in ENDPOINTS:
         if method == "GET":
-            assert owner.client.get(address(theirs)).status_code == 200, endpoint
+            assert owner.client.get(address(theirs), follow_redirects=True).status_code == 200, endpoint
     with world.house.db.reading_session() as session:
         assert session.get_one(Site, theirs.site.id).status == "open"
 
