@@ -68,18 +68,18 @@ class CampaignOut(BaseModel):
     template: str | None
     stage: Stage
     version: int
-    state: VersionState
+    state: str
     in_force: int | None
     starts_at: str | None
     ends_at: str | None
 
 
-class VersionOut(BaseModel):
+class RulesVersionOut(BaseModel):
     """A version of a campaign's rules. `reason`: why it was sent back."""
 
     number: int
     title: str
-    state: VersionState
+    state: str
     by_template: bool
     reason: str
     rules: Rules
@@ -88,7 +88,7 @@ class VersionOut(BaseModel):
 class CampaignWithVersionsOut(CampaignOut):
     """A campaign with every version of its rules, the latest first."""
 
-    versions: list[VersionOut]
+    versions: list[RulesVersionOut]
 
 
 class CampaignsOut(BaseModel):

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, select
 
+from activities.campaign_templates import shelf
+from activities.campaigns import CampaignVersion
 from tanpuhui.rooms import House
 from tanpuhui.web.formatting import set_right
 from tests.tables import contents
@@ -83,6 +85,9 @@ def names_of(house: House) -> list[str]:
             for name, value in zip(["", *columns[table]], row, strict=True):
                 if isinstance(value, str) and name in _NAMES:
                     found |= {value.strip(), *value.strip().splitlines()}
+    with house.db.reading_session() as session:
+        found |= {version.read().words for version in session.exec(select(CampaignVersion))}
+        found |= {one.template.author for one in shelf(session)}
     return sorted(filter(None, {*found, *map(set_right, found)}), key=len, reverse=True)
 
 

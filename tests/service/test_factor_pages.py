@@ -115,7 +115,7 @@ def test_nothing_found_says_so_and_leads_back(world: World) -> None:
     [
         ("on=2026-02-30", "请填写日期，例如 2026-06-05。"),
         ("confidence=E", "填写的内容不符合要求。"),
-        (f"q={'x' * 101}", "填写的内容不符合要求。"),
+        (f"q={'x' * 101}", "最多 100 个字。"),
     ],
 )
 def test_a_wrong_condition_is_told_at_its_field(world: World, query: str, said: str) -> None:
