@@ -25,7 +25,6 @@ from activities.campaigns import (
     division_of,
     managed,
     open_version,
-    rules_of,
 )
 from activities.catalogue import ActionKind
 from activities.events import BonusRules, CampaignApproved, CampaignCancelled, CampaignSubmitted
@@ -394,11 +393,3 @@ def _note(
         reason=reason,
         **({"version": version} if version else {}),
     )
-
-
-def rules_in_force(session: Session, campaign: Campaign) -> Rules | None:
-    """The rules to show: those approved, or else those that are being drafted."""
-    if approved := rules_of(session, campaign):
-        return approved
-    pending = open_version(session, campaign.id)
-    return pending.read() if pending else None

@@ -28,6 +28,7 @@ ERRORS = ours(all_errors())
 
 #: What fills the sentences.
 PARAMS: dict[str, Any] = {
+    "label": "42",
     "retry_after": 45,
     "unit": "kg",
     "kind": "光盘行动",
