@@ -45,7 +45,7 @@ def tamper(house: House, statement: str) -> None:
 
 LOST_OR_ALTERED = {
     "DELETE FROM event_log WHERE type = 'action.recorded'": "an action has exactly one event",
-    "UPDATE event_log SET subject_id = resident_id": "an action has exactly one event",
+    "UPDATE event_log SET subject_id = resident_id WHERE resident_id IS NOT NULL": "an action has exactly one event",
     "DELETE FROM action": "an action.recorded event has its action",
     "DELETE FROM event_log WHERE type = 'action.voided'": "a voided action has exactly one event",
     "DELETE FROM action_void": "an action.voided event has its void",
@@ -111,7 +111,9 @@ def test_the_command_says_so_and_ends_accordingly(filled: World) -> None:
     clean = CliRunner().invoke(cli, ["verify"], obj=filled.house)
     assert clean.exit_code == 0
     assert "FAIL" not in clean.output
-    assert clean.output.count("ok ") == sum(len(room.invariants) for room in filled.house.rooms)
+    assert sum(line.startswith("ok ") for line in clean.output.splitlines()) == sum(
+        len(room.invariants) for room in filled.house.rooms
+    )
     tamper(filled.house, "UPDATE account SET balance = balance + 1")
     broken = CliRunner().invoke(cli, ["verify"], obj=filled.house)
     assert broken.exit_code == 1
