@@ -369,9 +369,9 @@ def _staff_calls(world: World) -> list[tuple[str, str, Any]]:
     site = world.site("clean_plate")
     code = codes.read_token(world.house.settings, world.code_at(site)).number
     action = world.scan(world.resident(), world.code_at(site))["action"]["id"]
-    window = {"starts_at": "2026-06-05T00:00:00Z", "ends_at": "2026-06-06T00:00:00Z"}
+    rules = {"when": WINDOW, "site_ids": [str(site.id)]}
     new_site = {"name": "新点位", "kind": "canteen", "division_code": COMMUNITY, "kinds": ["clean_plate"]}
-    campaign = {"title": "六五环境日", "division_code": DISTRICT, "site_ids": [str(site.id)], **window}
+    campaign = {"title": "六五环境日", "division_code": DISTRICT, "rules": rules}
     return [
         ("GET", "/console/sites", None),
         ("POST", "/sites", new_site),
@@ -418,12 +418,17 @@ def test_staff_tokens_do_not_act_as_residents(place: Place, who: str) -> None:
 
 SITE = {"name": "新点位", "kind": "canteen", "division_code": COMMUNITY, "kinds": ["clean_plate"]}
 LONG = {"valid_from": "2026-11-23T00:00:00Z", "valid_until": "2026-11-26T00:00:01Z"}
-CAMPAIGN = {
-    "title": "六五环境日",
-    "division_code": DISTRICT,
-    "starts_at": "2026-06-05T00:00:00Z",
-    "ends_at": "2026-06-06T00:00:00Z",
-}
+WINDOW = {"by": "dates", "starts_at": "2027-06-05T00:00:00Z", "ends_at": "2027-06-06T00:00:00Z"}
+
+
+def campaign_of(*site_ids: str, **rules: Any) -> dict[str, Any]:
+    """A campaign of these sites as the API takes it."""
+    return {
+        "title": "六五环境日",
+        "division_code": DISTRICT,
+        "rules": {"when": WINDOW, "site_ids": list(site_ids), **rules},
+    }
+
 
 STAFF: dict[str, tuple[str, dict[str, Any], int, str]] = {
     "site of unknown sort": ("/sites", {**SITE, "kind": "castle"}, 422, FIELDS),
@@ -454,23 +459,18 @@ STAFF: dict[str, tuple[str, dict[str, Any], int, str]] = {
     "revoking without reason": ("/codes/7/revoke", {}, 422, FIELDS),
     "voiding none": (f"/actions/{NOBODY}/void", {"reason": "gone"}, 404, "not_found"),
     "voiding for a blank": (f"/actions/{NOBODY}/void", {"reason": "   "}, 422, FIELDS),
-    "campaign of no site": ("/campaigns", {**CAMPAIGN, "site_ids": []}, 422, FIELDS),
-    "campaign of an unknown site": ("/campaigns", {**CAMPAIGN, "site_ids": [NOBODY]}, 404, "not_found"),
+    "campaign of no site": ("/campaigns", campaign_of(), 422, FIELDS),
+    "campaign of an unknown site": ("/campaigns", campaign_of(NOBODY), 404, "not_found"),
     "campaign ending first": (
         "/campaigns",
-        {**CAMPAIGN, "site_ids": [NOBODY], "ends_at": "2026-06-04T00:00:00Z"},
+        campaign_of(NOBODY, when={**WINDOW, "ends_at": "2027-06-04T00:00:00Z"}),
         422,
         FIELDS,
     ),
-    "campaign of a blank title": (
-        "/campaigns",
-        {**CAMPAIGN, "site_ids": [NOBODY], "title": "  "},
-        422,
-        FIELDS,
-    ),
+    "campaign of a blank title": ("/campaigns", campaign_of(NOBODY) | {"title": "  "}, 422, FIELDS),
     "campaign in no division": (
         "/campaigns",
-        {**CAMPAIGN, "site_ids": ["{id}"], "division_code": "310106zzz"},
+        campaign_of("{id}") | {"division_code": "310106zzz"},
         422,
         FIELDS,
     ),

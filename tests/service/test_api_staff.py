@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from activities import codes
+from activities.campaign_rules import by_dates
 from tanpuhui import clock
 from tanpuhui.staff import Role
 from tests.tables import contents, written
@@ -99,14 +100,18 @@ def test_a_campaign_marks_the_scans_at_its_sites(world: World) -> None:
         {
             "title": "六五环境日",
             "division_code": DISTRICT,
-            "starts_at": (now - timedelta(hours=1)).isoformat(),
-            "ends_at": (now + timedelta(hours=1)).isoformat(),
-            "site_ids": [str(site.id), str(site.id)],
+            "rules": {
+                "when": by_dates(now - timedelta(hours=1), now + timedelta(hours=1)),
+                "site_ids": [str(site.id), str(site.id)],
+            },
         },
         201,
     )
-    assert campaign.keys() == {"id", "title", "division_code", "starts_at", "ends_at"}
-    assert campaign["starts_at"] == (now - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    assert (campaign["stage"], campaign["starts_at"]) == ("submitted", None)
+    officer = world.token(world.officer, Role.OFFICER)
+    approved = call(world, officer, "POST", f"/campaigns/{campaign['id']}/approve", {"version": 1})
+    assert approved["stage"] == "open"
+    assert approved["starts_at"] == (now - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     found = [
         world.post_scan(world.token(world.resident()), {"code": world.code_at(place)}).get_json()["action"]
         for place in (site, other)
