@@ -9,6 +9,7 @@ from sqlmodel import SQLModel, select
 from activities.campaign_templates import shelf
 from activities.campaigns import CampaignVersion
 from tanpuhui.rooms import House
+from tanpuhui.web import formatting
 from tanpuhui.web.formatting import set_right
 from tests.tables import contents
 
@@ -88,6 +89,9 @@ def names_of(house: House) -> list[str]:
     with house.db.reading_session() as session:
         found |= {version.read().words for version in session.exec(select(CampaignVersion))}
         found |= {one.template.author for one in shelf(session)}
+    for text in list(found):  # also as they are read where a part of them is marked as of another language
+        for _tongue, foreign in formatting._FOREIGN.values():
+            found |= {part.strip() for part in foreign.split(text) if len(part.strip()) >= 6}
     return sorted(filter(None, {*found, *map(set_right, found)}), key=len, reverse=True)
 
 
