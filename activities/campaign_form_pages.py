@@ -11,7 +11,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from activities import campaign_desk, campaigns, choices
 from activities.campaign_desk import CampaignIn, ChangeIn
 from activities.campaign_forms import Form, form_from, form_of, read_change
-from activities.campaign_rules import TEAM_KIND_NAMES
 from activities.campaign_templates import on_shelf, shelf
 from activities.campaign_words import (
     WEEKDAYS,
@@ -162,7 +161,6 @@ def _form_page(
             streets=_by_street(session, sites),
             kinds=[(kind.code, name_of(kind), "") for kind in _kinds(session)],
             communities=choices.communities(session, staff()),
-            team_kinds=[(kind.value, gettext(name)) for kind, name in TEAM_KIND_NAMES.items()],
         )
     return (page, error.status) if error else page
 

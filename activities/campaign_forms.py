@@ -34,7 +34,7 @@ _SHOWN_AS = {
 #: What is chosen in an empty form.
 _EMPTY = {"when.by": "dates", "which": "ticked", "who": "all", "bonus.by": "percent", "announce_days": "7"}
 
-_LISTS = ("site_ids", "kinds", "divisions", "teams.names", "when.weekly.weekdays")
+_LISTS = ("site_ids", "kinds", "divisions", "when.weekly.weekdays")
 
 
 # --- from the form -------------------------------------------------------------------------------------------
@@ -50,7 +50,6 @@ def read_change(form: Form, sites: Sequence[Site]) -> ChangeIn:
         "divisions": form.getlist("divisions") if form.get("who") == "some" else [],
         "goals": _filled(form, "goals", ("participants", "actions", "kg")),
         "bonus": _bonus(form),
-        "teams": _teams(form),
         "announce_days": _number(form, "announce_days"),
     }
     if form.get("who") == "some" and not rules["divisions"]:
@@ -112,13 +111,6 @@ def _bonus(form: Form) -> dict[str, Any] | None:
         "by": form.get("bonus.by", ""),
         **{name: value for name, value in found.items() if value is not None},
     }
-
-
-def _teams(form: Form) -> dict[str, Any] | None:
-    if not form.get("teams.of"):
-        return None
-    names = [line.strip() for line in form.get("teams.names", "").splitlines()]
-    return {"of": form.get("teams.of"), "names": [name for name in names if name]}
 
 
 def _by_dates(form: Form) -> dict[str, Any]:
@@ -188,8 +180,6 @@ def form_of(title: str, rules: Rules) -> Form:
     form.setlist("divisions", list(rules.divisions))
     _fill_part(form, "goals", rules.goals)
     _fill_part(form, "bonus", rules.bonus)
-    if rules.teams:
-        form["teams.of"], form["teams.names"] = rules.teams.of.value, "\n".join(rules.teams.names)
     _fill_when(form, rules)
     return form
 
@@ -236,8 +226,6 @@ def form_from(
     form.setlist("kinds", list(template.kinds))
     _fill_part(form, "goals", template.goals)
     _fill_part(form, "bonus", template.bonus)
-    if template.teams:
-        form["teams.of"] = template.teams.value
     fitting = sorted({site.kind.value for site in sites if site.kind in template.site_kinds})
     if fitting:
         form["which"] = "kinds"

@@ -1,4 +1,4 @@
-"""The steps of a campaign's life that somebody has to take: announce, remind, open, close, settle, report, honour, archive.
+"""The steps of a campaign's life that somebody has to take: announce, open, close, settle, archive.
 
 Whether a campaign is open follows from its window alone, whether or not anybody was there to say so. A tick (a job of the worker)
 takes each step once: claimed by a unique row in the transaction that does it, so a process killed half way leaves it to
@@ -29,9 +29,6 @@ from tanpuhui.rooms import House
 
 log = structlog.get_logger(__name__)
 
-#: A reminder goes out so long before the beginning.
-REMIND_BEFORE = timedelta(days=1)
-
 #: A settled campaign is put into the archive so long after.
 ARCHIVE_AFTER = timedelta(days=90)
 
@@ -43,23 +40,17 @@ class Step(StrEnum):
     """A step, in the order in which they are taken."""
 
     ANNOUNCE = "announce"
-    REMIND = "remind"
     OPEN = "open"
     CLOSE = "close"
     SETTLE = "settle"
-    REPORT = "report"
-    HONOUR = "honour"
     ARCHIVE = "archive"
 
 
 STEP_NAMES = {
     Step.ANNOUNCE: N_("预告"),
-    Step.REMIND: N_("提醒"),
     Step.OPEN: N_("开始"),
     Step.CLOSE: N_("结束"),
     Step.SETTLE: N_("结算"),
-    Step.REPORT: N_("总结报告"),
-    Step.HONOUR: N_("表扬"),
     Step.ARCHIVE: N_("归档"),
 }
 
@@ -91,11 +82,9 @@ def due_steps(campaign: Campaign, late_hours: int) -> Iterator[tuple[Step, datet
     last = clock.day_of(campaign.ends_at - timedelta(seconds=1))
     settles = campaign.ends_at + timedelta(hours=late_hours)
     yield Step.ANNOUNCE, campaign.announces_at, first
-    yield Step.REMIND, max(campaign.starts_at - REMIND_BEFORE, campaign.announces_at), first
     yield Step.OPEN, campaign.starts_at, first
     yield Step.CLOSE, campaign.ends_at, last
-    for step in (Step.SETTLE, Step.REPORT, Step.HONOUR):
-        yield step, settles, last
+    yield Step.SETTLE, settles, last
     yield Step.ARCHIVE, settles + ARCHIVE_AFTER, last
 
 

@@ -4,7 +4,6 @@ Rules are kept as JSON with each version of a campaign (`activities.campaigns.Ca
 """
 
 from datetime import date, datetime, time
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -51,7 +50,6 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_t
 Whole = Annotated[int, Field(strict=True)]
 Offset = Annotated[Whole, Field(ge=-FARTHEST, le=FARTHEST)]
 OfDay = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
-Name = Annotated[str, StringConstraints(min_length=2, max_length=40)]
 
 
 class _Part(BaseModel):
@@ -155,38 +153,6 @@ class Goals(_Part):
         return self
 
 
-class TeamKind(StrEnum):
-    """What teams are made of."""
-
-    COMMUNITY = "community"
-    BUILDING = "building"
-    SCHOOL = "school"
-    CLASS = "class"
-
-
-TEAM_KIND_NAMES = {
-    TeamKind.COMMUNITY: N_("居（村）委会"),
-    TeamKind.BUILDING: N_("楼宇"),
-    TeamKind.SCHOOL: N_("学校"),
-    TeamKind.CLASS: N_("班级"),
-}
-
-
-class Teams(_Part):
-    """Teams that residents may join of their own accord. Those of communities need no names: one's own is known."""
-
-    of: TeamKind
-    names: Annotated[list[Name], Field(max_length=200)] = []
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        if (self.of is TeamKind.COMMUNITY) == bool(self.names):
-            raise refuse(N_("请写出各队的名称；按居（村）委会分队时不用写。"))
-        if len(set(self.names)) < len(self.names):
-            raise refuse(N_("有两队同名。"))
-        return self
-
-
 class Rules(_Part):
     """All rules of a campaign. `kinds` empty: whatever the sites credit. `divisions` empty: everybody may take part."""
 
@@ -197,7 +163,6 @@ class Rules(_Part):
     divisions: Annotated[list[Annotated[str, StringConstraints(max_length=12)]], Field(max_length=300)] = []
     bonus: Bonus | None = None
     goals: Goals | None = None
-    teams: Teams | None = None
     announce_days: Annotated[Whole, Field(ge=0, le=60)] = 7
 
     def stored(self) -> dict[str, Any]:

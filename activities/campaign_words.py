@@ -11,13 +11,11 @@ from activities.campaign_dates import Window, window_of
 from activities.campaign_life import STEP_NAMES, Step
 from activities.campaign_notices import CampaignNotice, NoticeKind
 from activities.campaign_rules import (
-    TEAM_KIND_NAMES,
     Bonus,
     ByDates,
     ByObservance,
     Goals,
     Rules,
-    Teams,
     Weekly,
 )
 from activities.campaigns import Stage
@@ -86,7 +84,6 @@ def lines(session: Session, title: str, rules: Rules) -> list[Line]:
         Line(gettext("谁能参加"), who_words(session, rules)),
         Line(gettext("额外积分"), bonus_words(rules.bonus) if rules.bonus else none),
         Line(gettext("目标"), goal_words(rules.goals) if rules.goals else none),
-        Line(gettext("分队"), _teams(rules.teams) if rules.teams else none),
         Line(
             gettext("预告"),
             ngettext("提前 %(num)s 天", "提前 %(num)s 天", rules.announce_days)
@@ -159,15 +156,6 @@ def goal_words(goals: Goals) -> str:
     if goals.kg:
         found.append(gettext("估算减排 %(kg)s 千克", kg=whole(goals.kg)))
     return listed(found)
-
-
-def _teams(teams: Teams) -> str:
-    kind = gettext(TEAM_KIND_NAMES[teams.of])
-    return (
-        gettext("按%(kind)s：%(names)s", kind=kind, names=listed(teams.names))
-        if teams.names
-        else gettext("按%(kind)s", kind=kind)
-    )
 
 
 # --- when ----------------------------------------------------------------------------------------------------
@@ -264,10 +252,6 @@ def template_lines(session: Session, template: Template) -> list[Line]:
         ),
         Line(gettext("额外积分"), bonus_words(template.bonus) if template.bonus else none),
         Line(gettext("目标"), goal_words(template.goals) if template.goals else gettext("由举办方自己定")),
-        Line(
-            gettext("分队"),
-            gettext("按%(kind)s", kind=gettext(TEAM_KIND_NAMES[template.teams])) if template.teams else none,
-        ),
     ]
 
 

@@ -19,7 +19,6 @@ from activities.campaign_rules import (
     OfDay,
     Offset,
     Rules,
-    TeamKind,
     Weekly,
     Whole,
     refuse,
@@ -108,7 +107,6 @@ class Template(_Part):
     when: Annotated[AroundObservance | ForDays | EveryWeek, Field(discriminator="by")]
     goals: Goals | None = None
     bonus: Bonus | None = None
-    teams: TeamKind | None = None
     announce_days: Annotated[Whole, Field(ge=0, le=60)] = 7
 
     def text(self) -> str:
@@ -192,8 +190,7 @@ def keeps_to(template: Template, rules: Rules) -> bool:
     Words, sites, goals and who may take part are the organiser's own.
     """
     kinds = not template.kinds or (bool(rules.kinds) and set(rules.kinds) <= set(template.kinds))
-    teams = rules.teams is None or rules.teams.of is template.teams
-    return kinds and teams and _bonus_within(template.bonus, rules.bonus) and _within(template, rules)
+    return kinds and _bonus_within(template.bonus, rules.bonus) and _within(template, rules)
 
 
 def _bonus_within(most: Bonus | None, bonus: Bonus | None) -> bool:
@@ -249,7 +246,6 @@ def template_of(
                 "when": _relative(rules),
                 "goals": rules.goals and rules.goals.model_dump(),
                 "bonus": rules.bonus and rules.bonus.model_dump(),
-                "teams": rules.teams and rules.teams.of,
                 "announce_days": rules.announce_days,
             }
         )

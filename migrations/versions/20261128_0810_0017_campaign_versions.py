@@ -173,12 +173,9 @@ def upgrade() -> None:
             "step",
             sa.Enum(
                 "announce",
-                "remind",
                 "open",
                 "close",
                 "settle",
-                "report",
-                "honour",
                 "archive",
                 name="step",
                 native_enum=False,

@@ -128,7 +128,7 @@ def test_what_is_no_template_at_all_is_refused_as_a_whole(content: bytes) -> Non
 
 def test_a_file_is_written_the_same_whatever_way_it_came() -> None:
     first = template_format.read(json.dumps(document()).encode()).text()
-    turned = dict(reversed(document(announce_days=7, site_kinds=[], teams=None).items()))
+    turned = dict(reversed(document(announce_days=7, site_kinds=[]).items()))
     assert template_format.read(("\ufeff" + json.dumps(turned, ensure_ascii=False)).encode()).text() == first
     assert template_format.read(first.encode()).text() == first
 
@@ -281,7 +281,6 @@ GOES_BEYOND: dict[str, dict[str, Any]] = {
     "a higher cap": {"bonus": {**BONUS, "cap": 11}},
     "a larger budget": {"bonus": {**BONUS, "budget": 101}},
     "another bonus": {"bonus": {**BONUS, "by": "percent"}},
-    "teams": {"teams": {"of": "community"}},
     "other days": {"when": {"by": "observance", "key": "environment_day", "year": 2027}},
 }
 

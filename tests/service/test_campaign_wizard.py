@@ -185,17 +185,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "bonus.amount",
         "不能小于 1。",
     ),
-    "teams without names": (
-        {"teams.of": "school"},
-        "teams",
-        "请写出各队的名称；按居（村）委会分队时不用写。",
-    ),
-    "two teams of a name": ({"teams.of": "school", "teams.names": "一小\n一小"}, "teams", "有两队同名。"),
-    "a team of one letter": (
-        {"teams.of": "school", "teams.names": "一小\n二"},
-        "teams.names",
-        "至少 2 个字。",
-    ),
     "no title": ({"title": "六"}, "title", "至少 2 个字。"),
     "too many words": ({"words": "字" * 1001}, "words", "最多 1000 个字。"),
     "an early announcement": ({"announce_days": "61"}, "announce_days", "不能大于 60。"),
