@@ -101,11 +101,14 @@ HARMLESS = {
     "lease.name": "of a worker",
     "observance.name_zh": "of a day",
     "observance.name_en": "of a day",
+    "observance_change.name_zh": "of a day",
+    "observance_change.name_en": "of a day",
+    "honour_consent.name": "chosen by a grown person for one honour; a child's account, a class or a family cannot accept as a person",
 }
 
 #: Fields of the API that hold such a word, and what they are.
 HARMLESS_FIELDS = {
-    "name": "of a site, a kind of action, a tier or a place",
+    "name": "of a site, a kind of action, a tier or a place; of an honour, as its holder chose it",
     "name_zh": "of a kind of action or a tier",
     "name_en": "of a kind of action or a tier",
     "member": "the code on a member's card, without a name",
@@ -113,6 +116,17 @@ HARMLESS_FIELDS = {
 
 #: What every column of an account's tables that could hold words, a day or a picture does hold.
 HELD = {
+    "campaign_participant.campaign": "a campaign",
+    "check_in.number": "of a certificate",
+    "honour.claim_hash": "a fingerprint",
+    "honour.decided_because": "of a member of staff",
+    "honour.number": "of a certificate",
+    "honour.reason": "of a member of staff, about a grown person, a class as a whole or a team",
+    "honour.revoked_because": "of a member of staff",
+    "honour_consent.name": "chosen by a grown person for one honour",
+    "honour_consent.version": "of a text",
+    "honour_evidence.source": "where it can be checked",
+    "honour_evidence.text": "of a member of staff, about a deed",
     "account.path": "the number of an account",
     "action.day": "of the deed",
     "action.division_code": "a community",
