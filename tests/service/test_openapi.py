@@ -106,8 +106,6 @@ WITHOUT_PARAMETERS = {
     "GET /api/v1/console/sites",
     "GET /api/v1/campaigns",
     "GET /api/v1/campaign-templates",
-    "GET /api/v1/me/plantings",
-    "GET /api/v1/me/feedback",
     "GET /api/v1/methodologies",
     "GET /api/v1/limits",
     "GET /api/v1/evidence",
