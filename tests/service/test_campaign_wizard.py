@@ -524,7 +524,7 @@ def test_the_page_of_a_campaign_says_what_it_is_about(world: World) -> None:
         "自带杯",
         "每周四、周六 09:00–24:00",
         "10 人参加、40 条记录",
-        "每次多得 50% 的积分",
+        "本来的积分上再加 50%",
     ):
         assert words in told, words
     assert "石门二路街道的居民" in told or "的居民" in told
