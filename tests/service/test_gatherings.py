@@ -789,7 +789,8 @@ def test_no_column_and_no_field_measures_time_or_eagerness(world: World) -> None
     named = columns | fields | parameters
     assert len(named) > 500
     found = {one for one in named if MEASURES.search(one.rsplit(".", 1)[1].lower())}
-    assert found == {"resident.shares"}  # whether somebody shares a family account, not how often they share anything
+    # Whether somebody shares a family account, not how often they share anything.
+    assert found == {"resident.shares"}
 
 
 @pytest.mark.parametrize(
