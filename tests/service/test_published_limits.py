@@ -32,7 +32,11 @@ def time() -> Iterator[time_machine.Traveller]:
 def said(page: str, kind: str) -> str:
     """What a page says of a kind, without marks."""
     (card,) = re.findall(rf'aria-labelledby="kind-{kind}">(.*?)</section>', page, re.S)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", card)).replace("\u2060", "").split())
+    return " ".join(
+        html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r"</?span[^>]*>", "", card)))
+        .replace("\u2060", "")
+        .split()
+    )
 
 
 def set_kind(world: World, code: str, **columns: Any) -> None:
