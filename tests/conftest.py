@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
 
 from tanpuhui import staff
 from tanpuhui.rooms import House, build_house
 from tanpuhui.web import slowing
+from tests import once
 from tests.databases import Postgres, Shelf, postgres_programs, settings_for
 from tests.world import World
 
@@ -51,6 +53,23 @@ def unhurried() -> Iterator[None]:
         for name in ("MOST_OF_ACCOUNT", "MOST_OF_ADDRESS"):
             patch.setattr(slowing, name, 1_000_000)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def apps_made_of_the_same_parts() -> Iterator[None]:
+    """See `tests.once`."""
+    with once.described_and_routed_once():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> Iterator[None]:
+    """As a deployment logs them: structlog alone would draw each with all its variables, which takes seconds."""
+    before = structlog.get_config()
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*before["processors"][:-1], plain])
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from unittest import mock
 from uuid import UUID
 
 from flask.testing import FlaskClient
-from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 from activities import campaign_desk, campaigns, codes, plantings, scans, self_reports, sites
@@ -30,31 +29,13 @@ from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal, new_api_token
 from tanpuhui.staff import Role
 from tanpuhui.web import create_app
+from tests import once
 
 DISTRICT = "310106"
 STREET = "310106006"
 COMMUNITY = "310106006002"
 OTHER_COMMUNITY = "310106011002"
 PASSWORD = "correct horse battery"
-
-
-class _Compiled(BytecodeCache):
-    """Compiled templates in memory; Jinja checks each against its source."""
-
-    def __init__(self) -> None:
-        self._code: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Fill `bucket` if its template was compiled before."""
-        if bucket.key in self._code:
-            bucket.bytecode_from_string(self._code[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep what was compiled."""
-        self._code[bucket.key] = bucket.bytecode_to_string()
-
-
-_COMPILED = _Compiled()
 
 
 def _waiting(waits: Waits) -> Any:
@@ -318,7 +299,7 @@ class World:
     def app(self) -> Any:
         """The web app over this house. Its templates are compiled once for all tests of a process."""
         app = create_app(self.house, testing=True)
-        app.jinja_env.bytecode_cache = _COMPILED
+        app.jinja_env.bytecode_cache = once.TEMPLATES
         return app
 
     def client(self) -> FlaskClient:
