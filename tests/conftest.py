@@ -1,6 +1,7 @@
 """Fixtures. Whatever uses `house` or `world` runs on SQLite and on PostgreSQL."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,19 @@ import structlog
 from argon2 import PasswordHasher
 
 from tanpuhui import staff
-from tanpuhui.rooms import House, build_house
+from tanpuhui.rooms import House
 from tanpuhui.web import slowing
 from tests import once
-from tests.databases import Postgres, Shelf, postgres_programs, settings_for
+from tests.databases import SCRATCH, Postgres, Shelf, postgres_programs
 from tests.world import World
 
 ENGINES = ("sqlite", "postgres")
+
+
+def pytest_configure() -> None:
+    """Folders of tests, of servers and of browsers are made where the databases are."""
+    os.environ.setdefault("TMPDIR", str(SCRATCH))
+    tempfile.tempdir = None  # what was found before
 
 
 @pytest.hookimpl(trylast=True)
@@ -112,7 +119,7 @@ def shelf(
 def house(shelf: Shelf, tmp_path: Path) -> Iterator[House]:
     """A house on a fresh, migrated database without reference data."""
     with shelf.database(loaded=False) as url:
-        house = build_house(settings_for(url, tmp_path))
+        house = shelf.house(url, tmp_path)
         yield house
         house.db.dispose()
 
@@ -121,6 +128,6 @@ def house(shelf: Shelf, tmp_path: Path) -> Iterator[House]:
 def world(shelf: Shelf, tmp_path: Path) -> Iterator[World]:
     """A house on a fresh database with reference data, and ways to fill it."""
     with shelf.database(loaded=True) as url:
-        house = build_house(settings_for(url, tmp_path))
+        house = shelf.house(url, tmp_path)
         yield World(house)
         house.db.dispose()

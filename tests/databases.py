@@ -1,6 +1,7 @@
 """Databases for tests: SQLite files, and a PostgreSQL of our own (never a server that was there before).
 
-Each engine is migrated once and loaded once; every test then gets a fresh copy.
+Each engine is migrated once and loaded once; every test then gets a fresh copy. All of them lie in memory where there
+is room for it, so that no test waits for a disk at every commit.
 """
 
 import contextlib
@@ -14,13 +15,21 @@ import uuid
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.util import LRUCache
 
 from tanpuhui import schema
 from tanpuhui.config import Settings
 from tanpuhui.reference import load_reference
-from tanpuhui.rooms import build_house
+from tanpuhui.rooms import House, build_house
+
+_ROOM = 2 * 2**30  # bytes; a run needs about half of it
+_MEMORY = Path("/dev/shm")
+
+#: Where everything lies that is gone after a run.
+SCRATCH = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else Path("/tmp")
 
 KEY = "a-key-for-tests-that-is-long-enough-0123456789"
 
@@ -55,7 +64,8 @@ class Postgres:
         self.programs = programs
         self.fsync = fsync
         self.environment = environment or {}
-        self.folder = Path(tempfile.mkdtemp(prefix="tanpuhui-pg-", dir="/tmp"))
+        place = "/tmp" if fsync else SCRATCH  # a short name, because its socket is in it
+        self.folder = Path(tempfile.mkdtemp(prefix="tanpuhui-pg-", dir=place))
         self.port = free_port()
         if os.getuid() == 0:
             shutil.chown(self.folder, "postgres")
@@ -130,6 +140,16 @@ class Shelf:
     def __init__(self, folder: Path, postgres: Postgres | None) -> None:
         self.folder, self.postgres = folder, postgres
         self._made: set[str] = set()
+        self._compiled: tuple[sa.Dialect, LRUCache[Any, Any]] | None = None
+
+    def house(self, url: str, var: Path) -> House:
+        """A house on a database of this shelf. All of them share the statements that were compiled for one."""
+        house = build_house(settings_for(url, var))
+        if self._compiled:
+            house.db.engine.pool._dialect = self._compiled[0]
+            for engine in (house.db.engine, house.db.reader, house.db._snapshots):
+                engine.dialect, engine._compiled_cache = self._compiled
+        return house
 
     @contextlib.contextmanager
     def database(self, *, loaded: bool) -> Iterator[str]:
@@ -161,4 +181,5 @@ class Shelf:
                 load_reference(house)
             house.db.dispose()
             self._made.add(name)
+            self._compiled = self._compiled or (house.db.engine.dialect, LRUCache(10_000))
         return name

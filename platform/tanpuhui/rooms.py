@@ -4,7 +4,7 @@ put together once by the composition root and passed to whoever needs it."""
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -143,6 +143,7 @@ class House:
         return additions
 
 
+@cache
 def installed_rooms() -> tuple[Room, ...]:
     """The rooms that the installed packages declare, the floor first, then by name."""
     found = [point.load() for point in entry_points(group="tanpuhui.rooms")]

@@ -55,7 +55,7 @@ def place(shelves: dict[str, Shelf], tmp_path_factory: pytest.TempPathFactory) -
     """One world for the whole table: bad requests change nothing, which is what is shown."""
     shelf = shelves.setdefault("sqlite", Shelf(tmp_path_factory.mktemp("sqlite"), None))
     with shelf.database(loaded=True) as url:
-        house = build_house(settings_for(url, tmp_path_factory.mktemp("var")))
+        house = shelf.house(url, tmp_path_factory.mktemp("var"))
         world = World(house)
         found = Place(world)
         with clock.pretending(clock.now() - timedelta(minutes=10)):

@@ -22,9 +22,8 @@ from activities.campaign_desk import CampaignIn
 from activities.campaign_rules import by_dates
 from activities.campaign_templates import shipped
 from tanpuhui import clock
-from tanpuhui.rooms import build_house
 from tanpuhui.staff import Role
-from tests.databases import Shelf, settings_for
+from tests.databases import Shelf
 from tests.past import DAYS, FOOD, confirmed, recorded, reported
 from tests.service.test_gatherings import made
 from tests.world import COMMUNITY, DISTRICT, World
@@ -120,7 +119,7 @@ def world(shelves: dict[str, Shelf], tmp_path_factory: pytest.TempPathFactory) -
     """One world for the whole module, on SQLite: what is shown here is the web's and not the database's."""
     shelf = shelves.setdefault("sqlite", Shelf(tmp_path_factory.mktemp("sqlite"), None))
     with shelf.database(loaded=True) as url:
-        house = build_house(settings_for(url, tmp_path_factory.mktemp("var")))
+        house = shelf.house(url, tmp_path_factory.mktemp("var"))
         yield World(house)
         house.db.dispose()
 
