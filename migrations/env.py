@@ -1,7 +1,7 @@
-"""Alembic's environment: one transaction a migration, turns between processes, a short patience for locks."""
+"""Alembic's environment: one transaction a migration, turns between processes, a short patience for other locks."""
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 from tanpuhui.rooms import House, build_house
@@ -22,8 +22,5 @@ def run(connection: Connection) -> None:
 
 
 house: House = context.config.attributes.get("house") or build_house()
-with house.db.transaction() as connection:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": TURN})
+with house.db.turn(TURN) as connection:
     run(connection)

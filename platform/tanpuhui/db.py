@@ -49,10 +49,13 @@ def enum_type(enum: type[EnumClass]) -> sa.Enum:
     )
 
 
-#: Nobody waits for ever: neither for a lock, nor for a process that froze in the middle of a transaction. Our few
-#: statements are planned once a connection: planning costs more than running them.
+PATIENCE = 8  # seconds: nobody waits for ever for a lock
+TURN = 600  # seconds: a migration of another process may take its time
+
+#: Nor for a process that froze in the middle of a transaction. Our few statements are planned once a connection:
+#: planning costs more than running them.
 _POSTGRES_OPTIONS = (
-    "-c timezone=UTC -c lock_timeout=8s -c idle_in_transaction_session_timeout=30s "
+    f"-c timezone=UTC -c lock_timeout={PATIENCE}s -c idle_in_transaction_session_timeout=30s "
     "-c plan_cache_mode=force_generic_plan"
 )
 
@@ -97,6 +100,21 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """A writing transaction: commits at the end, rolls back on any exception."""
         with self._writer, _telling(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def turn(self, number: int) -> Iterator[Connection]:
+        """A writing transaction for long work that processes do one after the other: each waits for its turn `TURN` seconds.
+
+        `number` tells one such work from another (PostgreSQL; on SQLite all writers take turns anyway). For any other
+        lock it waits no longer than everybody.
+        """
+        patient = self.engine.execution_options(tanpuhui_patience=TURN)
+        with self._writer, _telling(), patient.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = '{TURN}s'"))
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = '{PATIENCE}s'"))
             yield connection
 
     @contextmanager
@@ -208,14 +226,18 @@ def _prepare_sqlite(raw: Any, _record: Any) -> None:
     raw.isolation_level = None  # we say BEGIN ourselves
     raw.execute("PRAGMA journal_mode=WAL")
     raw.execute("PRAGMA synchronous=FULL")  # an acknowledged scan survives a power cut
-    raw.execute("PRAGMA busy_timeout=8000")
+    raw.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
     raw.execute("PRAGMA foreign_keys=ON")
     raw.execute("PRAGMA cache_size=-65536")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reader = connection.get_execution_options().get("tanpuhui_reader")
-    connection.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if patience := options.get("tanpuhui_patience"):
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience * 1000}")
+    connection.exec_driver_sql("BEGIN" if options.get("tanpuhui_reader") else "BEGIN IMMEDIATE")
+    if patience:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE * 1000}")
 
 
 def _refuse_dead_connection(raw: Any, _record: Any, _proxy: Any) -> None:
