@@ -19,9 +19,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from activities import members
 from activities.sites import Site
-from tanpuhui import clock, qr
+from tanpuhui import clock, qr, schema
 from tanpuhui.config import Settings
 from tanpuhui.people import Resident
+from tanpuhui.reference import load_reference
 from tanpuhui.rooms import build_house
 from tanpuhui.sessions import Principal, new_session
 from tanpuhui.staff import Role
@@ -107,9 +108,9 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     """A district that is not served yet."""
     port = free_port()
-    with serving(tmp_path, port):
-        pass  # migrates and loads the reference data
     house = build_house(Settings(var=tmp_path / "var", port=port))
+    schema.migrate(house)
+    load_reference(house)
     world = World(house)
     point = world.site("recycle_glass", "recycle_paper", name="三宝回收点", kind="recycling_point")
     world.site("clothing_reuse", name="三宝旧衣箱", kind="clothes_bin")
