@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,34 @@ DOWN = 0.5  # seconds
 FIRST_WRITE = 5.0  # seconds after the start
 
 
-@pytest.fixture
-def durable(tmp_path: Path) -> Iterator[tuple[Postgres, str]]:
-    """A server that keeps what it acknowledged through an immediate stop, and a loaded database on it."""
+@contextmanager
+def _world_on(server: Postgres, folder: Path) -> Iterator[World]:
+    """A world on `server`; both are gone afterwards, because what a failed test leaves open fails others, too."""
+    with ExitStack() as after:
+        after.callback(server.destroy)
+        url = after.enter_context(Shelf(folder, server).database(loaded=True))
+        world = World(build_house(settings_for(url, folder)))
+        after.callback(world.house.db.dispose)
+        yield world
+
+
+def _server(*, fsync: bool = True) -> Postgres:
+    """A server of its own, which keeps what it acknowledged through an immediate stop if `fsync`."""
     if postgres_programs() is None:
         pytest.skip("PostgreSQL's programs (initdb, postgres) are not on this machine")
-    server = Postgres(fsync=True)
-    try:
-        with Shelf(tmp_path, server).database(loaded=True) as url:
-            yield server, url
-    finally:
-        server.destroy()
+    return Postgres(fsync=fsync)
+
+
+@pytest.fixture
+def durable(tmp_path: Path) -> Iterator[tuple[Postgres, World]]:
+    """A server that keeps what it acknowledged, and a world on it."""
+    server = _server()
+    with _world_on(server, tmp_path) as world:
+        yield server, world
+
+
+def _address(world: World) -> str:
+    return world.house.db.url.render_as_string()
 
 
 def _restart(server: Postgres) -> float:
@@ -58,12 +76,13 @@ def _told(answers: list[Answer]) -> list[str]:
     return [f"{answer.status} {answer.headers} {answer.body!r}" for answer in answers[:3]]
 
 
-def test_an_immediate_stop_of_postgresql_loses_nothing(durable: tuple[Postgres, str], tmp_path: Path) -> None:
-    server, url = durable
-    world = World(build_house(settings_for(url, tmp_path)))
+def test_an_immediate_stop_of_postgresql_loses_nothing(
+    durable: tuple[Postgres, World], tmp_path: Path
+) -> None:
+    server, world = durable
     scans = scans_of(crowd(world, 1000), world.code(*KINDS))
     waits = []
-    with Deployment(url, tmp_path) as deployment:
+    with Deployment(_address(world), tmp_path) as deployment:
         with Load(deployment.port, scans) as load:
             for _ in range(STOPS):
                 load.wait_for(60)
@@ -78,44 +97,38 @@ def test_an_immediate_stop_of_postgresql_loses_nothing(durable: tuple[Postgres, 
         assert faults(world, load.acknowledged) == []
         assert deployment.unexpected() == []
         assert all(worker.running for worker in deployment.workers)
-    world.house.db.dispose()
 
 
 def test_a_server_that_does_not_keep_what_it_acknowledged_is_found_out(tmp_path: Path) -> None:
-    if postgres_programs() is None:
-        pytest.skip("PostgreSQL's programs (initdb, postgres) are not on this machine")
-    server = Postgres()  # commits are acknowledged before they are written
-    try:
-        with Shelf(tmp_path, server).database(loaded=True) as url:
-            world = World(build_house(settings_for(url, tmp_path)))
-            scans = scans_of(crowd(world, 300), world.code(*KINDS))
-            with world.house.db.engine.connect() as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("CHECKPOINT"))
-            found: list[str] = []
-            with Deployment(url, tmp_path) as deployment, Load(deployment.port, scans, pause=0.0) as load:
-                for _ in range(5):
-                    load.wait_for(40)
-                    server.stop("immediate")
-                    server.start()
-                    found = faults(world, load.acknowledged)
-                    if found:
-                        break
-            assert any(line.startswith("lost") for line in found)
-            world.house.db.dispose()
-    finally:
-        server.destroy()
+    server = _server(fsync=False)  # commits are acknowledged before they are written
+    found: list[str] = []
+    with _world_on(server, tmp_path) as world:
+        scans = scans_of(crowd(world, 300), world.code(*KINDS))
+        with world.house.db.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("CHECKPOINT"))
+        with (
+            Deployment(_address(world), tmp_path) as deployment,
+            Load(deployment.port, scans, pause=0.0) as load,
+        ):
+            for _ in range(5):
+                load.wait_for(40)
+                server.stop("immediate")
+                server.start()
+                found = faults(world, load.acknowledged)
+                if found:
+                    break
+    assert any(line.startswith("lost") for line in found)
 
 
-def test_cut_connections_lose_nothing(durable: tuple[Postgres, str], tmp_path: Path) -> None:
-    _, url = durable
-    world = World(build_house(settings_for(url, tmp_path)))
+def test_cut_connections_lose_nothing(durable: tuple[Postgres, World], tmp_path: Path) -> None:
+    _, world = durable
     scans = scans_of(crowd(world, 1000), world.code(*KINDS))
     cut = 0
-    with Deployment(url, tmp_path) as deployment:
+    with Deployment(_address(world), tmp_path) as deployment:
         with Load(deployment.port, scans, threads=12) as load:
             for _ in range(CUTS):
                 load.wait_for(20)
-                cut += _cut_connections(url)
+                cut += _cut_connections(_address(world))
             load.wait_for(20)
             load.finish()
         assert cut >= CUTS
@@ -126,21 +139,19 @@ def test_cut_connections_lose_nothing(durable: tuple[Postgres, str], tmp_path: P
         assert faults(world, load.acknowledged) == []
         assert deployment.unexpected() == []
         assert all(worker.running for worker in deployment.workers)
-    world.house.db.dispose()
 
 
 @pytest.mark.parametrize(
     ("keep_alive", "cut"), [(75, False), (2, True)], ids=["as documented", "gunicorn's own"]
 )
 def test_a_proxy_that_pauses_keeps_its_connections(
-    durable: tuple[Postgres, str], tmp_path: Path, keep_alive: int, cut: bool
+    durable: tuple[Postgres, World], tmp_path: Path, keep_alive: int, cut: bool
 ) -> None:
     """With gunicorn's two seconds, what is sent after a pause is lost: behind a proxy, a 502."""
-    _, url = durable
-    world = World(build_house(settings_for(url, tmp_path)))
+    _, world = durable
     scans = scans_of(crowd(world, 300), world.code(*KINDS))
     with (
-        Deployment(url, tmp_path, keep_alive=keep_alive) as deployment,
+        Deployment(_address(world), tmp_path, keep_alive=keep_alive) as deployment,
         Load(deployment.port, scans, threads=4) as load,
     ):
         load.wait_for(20)
@@ -149,7 +160,6 @@ def test_a_proxy_that_pauses_keeps_its_connections(
         load.wait_for(20)
         load.finish()
     assert (load.cut > 0) == cut
-    world.house.db.dispose()
 
 
 def _cut_connections(url: str) -> int:
