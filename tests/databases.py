@@ -7,6 +7,7 @@ is room for it, so that no test waits for a disk at every commit.
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -31,6 +32,8 @@ _MEMORY = Path("/dev/shm")
 #: Where everything lies that is gone after a run.
 SCRATCH = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else Path("/tmp")
 
+_CHANCE = random.SystemRandom()  # the other one is seeded alike in every process
+
 KEY = "a-key-for-tests-that-is-long-enough-0123456789"
 
 
@@ -49,10 +52,12 @@ def postgres_programs() -> Path | None:
 
 
 def free_port() -> int:
-    """A port that is free right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free right now, below those that callers are given: none takes it while its server is down."""
+    while True:
+        port = _CHANCE.randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Postgres:
