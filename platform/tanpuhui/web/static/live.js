@@ -8,8 +8,8 @@
   const part = () => document.querySelector("[data-live]");
 
   const lost = (is) => {
-    const said = part().querySelector("[data-lost]");
-    if (said) said.hidden = !is;
+    for (const said of part().querySelectorAll("[data-lost]")) said.hidden = !is;
+    for (const said of part().querySelectorAll("[data-good]")) said.hidden = is;
   };
 
   const ask = async () => {
