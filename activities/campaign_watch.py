@@ -18,7 +18,7 @@ from activities.campaign_life import LATE_AFTER, Step, due_steps, steps_of
 from activities.campaigns import Campaign, sites_of
 from activities.codes import NEVER_SHOWN, Code
 from activities.sites import Site, SiteStatus
-from tanpuhui import errors, outbox
+from tanpuhui import clock, errors, outbox
 from tanpuhui.errors import Refused
 from tanpuhui.i18n import N_
 
@@ -124,8 +124,13 @@ def _troubled(
 
 
 def _heard(session: Session, campaign: Campaign, site_ids: Sequence[UUID]) -> set[UUID]:
-    """The sites with a record of the campaign: asked site by site, so that none is read to its end."""
-    recorded = sa.exists().where(col(Action.site_id) == col(Site.id), col(Action.campaign_id) == campaign.id)
+    """The sites with a record of the campaign: asked site by site from its first day on, so that none is read to its end."""
+    assert campaign.starts_at is not None
+    recorded = sa.exists().where(
+        col(Action.site_id) == col(Site.id),
+        col(Action.day) >= clock.day_of(campaign.starts_at),
+        col(Action.campaign_id) == campaign.id,
+    )
     return set(session.exec(select(Site.id).where(col(Site.id).in_(site_ids), recorded)))
 
 

@@ -16,7 +16,8 @@
     const answer = await fetch(location.href, { redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
     if (answer.ok) {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
-      if (fresh) part().replaceWith(document.importNode(fresh, true));
+      const read = part().contains(document.activeElement); // what has the focus stays where it is
+      if (fresh && !read) part().replaceWith(document.importNode(fresh, true));
     } else if (answer.status < 500 && answer.status !== 429) {
       location.reload(); // log in again, or gone: the server's own page says so
     } else {
