@@ -154,8 +154,7 @@ def blueprint(house: House) -> APIBlueprint:
             campaign_in = campaign_desk.CampaignIn.model_validate(body.model_dump())
         except ValidationError as error:
             raise invalid(error) from error
-        made = campaign_desk.draft(house, machine(), campaign_in)
-        campaign_desk.submit(house, machine(), made.id)
+        made = campaign_desk.propose(house, machine(), campaign_in)
         return answer(made.id, 201)
 
     @api.post(

@@ -73,30 +73,44 @@ def draft(
     Raises NotAllowed, NotFound (a site, an organisation), InvalidField.
     """
     with house.db.session() as session:
-        organisation_id = campaign_in.organisation_id
-        division_code = (
-            division_of(session, organisation_id) if organisation_id else campaign_in.division_code
-        )
-        require(session, principal, MANAGERS, division_code=division_code, organisation_id=organisation_id)
-        if made := made_before(session, principal, Campaign, chosen):
-            return made
-        if session.get(Division, division_code) is None:
-            raise InvalidField(errors=[{"field": "division_code", "reason": N_("没有这个区划。")}])
-        _check_template(session, campaign_in.template)
-        _check(session, principal, campaign_in.rules)
-        campaign = Campaign(
-            id=chosen or ids.new_id(),
-            title=campaign_in.title,
-            division_code=division_code,
-            organisation_id=organisation_id,
-            template=campaign_in.template,
-            created_by=principal.id,
-        )
-        session.add(campaign)
-        session.flush()
-        _write(session, principal, campaign, 1, campaign_in.title, campaign_in.rules)
-        _note(session, principal, campaign, "campaign.drafted")
-        return campaign
+        return _draft(session, principal, campaign_in, chosen)
+
+
+def propose(house: House, principal: Principal, campaign_in: CampaignIn) -> Campaign:
+    """Draft a campaign and submit it in one: whatever is refused, nothing is left. Raises like `draft` and `submit`."""
+
+    def work(connection: Connection) -> Campaign:
+        with session_on(connection) as session:
+            campaign = _draft(session, principal, campaign_in, None)
+            _submit(house, session, principal, campaign.id)
+            return campaign
+
+    return house.db.run(work)
+
+
+def _draft(session: Session, principal: Principal, campaign_in: CampaignIn, chosen: UUID | None) -> Campaign:
+    organisation_id = campaign_in.organisation_id
+    division_code = division_of(session, organisation_id) if organisation_id else campaign_in.division_code
+    require(session, principal, MANAGERS, division_code=division_code, organisation_id=organisation_id)
+    if made := made_before(session, principal, Campaign, chosen):
+        return made
+    if session.get(Division, division_code) is None:
+        raise InvalidField(errors=[{"field": "division_code", "reason": N_("没有这个区划。")}])
+    _check_template(session, campaign_in.template)
+    _check(session, principal, campaign_in.rules)
+    campaign = Campaign(
+        id=chosen or ids.new_id(),
+        title=campaign_in.title,
+        division_code=division_code,
+        organisation_id=organisation_id,
+        template=campaign_in.template,
+        created_by=principal.id,
+    )
+    session.add(campaign)
+    session.flush()
+    _write(session, principal, campaign, 1, campaign_in.title, campaign_in.rules)
+    _note(session, principal, campaign, "campaign.drafted")
+    return campaign
 
 
 def _check_template(session: Session, code: str | None) -> None:
@@ -208,37 +222,34 @@ def submit(house: House, principal: Principal, campaign_id: UUID) -> CampaignVer
 
     def work(connection: Connection) -> CampaignVersion:
         with session_on(connection) as session:
-            campaign = managed(session, principal, campaign_id, locked=True)
-            version = open_version(session, campaign_id)
-            if version is None:
-                raise CampaignMovedOn
-            if version.state is VersionState.SUBMITTED:
-                return version
-            _check_not_over(campaign)
-            rules = version.read()
-            _check(session, principal, rules, campaign)
-            version.state, version.reason = VersionState.SUBMITTED, ""
-            version.submitted_by, version.submitted_at = principal.id, clock.now()
-            version.decided_by = version.decided_at = None
-            session.add(version)
-            _note(session, principal, campaign, "campaign.submitted", version=version.number)
-            session.flush()
-            house.publish(
-                connection,
-                [
-                    CampaignSubmitted(
-                        subject_id=campaign_id,
-                        recorded_at=clock.now(),
-                        version=version.number,
-                        bonus=bonus_of(rules),
-                    )
-                ],
-            )
-            if approved_before(session, campaign, rules, principal.id):
-                _approve_by_template(house, session, principal, campaign, version)
-            return version
+            return _submit(house, session, principal, campaign_id)
 
     return house.db.run(work)
+
+
+def _submit(house: House, session: Session, principal: Principal, campaign_id: UUID) -> CampaignVersion:
+    campaign = managed(session, principal, campaign_id, locked=True)
+    version = open_version(session, campaign_id)
+    if version is None:
+        raise CampaignMovedOn
+    if version.state is VersionState.SUBMITTED:
+        return version
+    _check_not_over(campaign)
+    rules = version.read()
+    _check(session, principal, rules, campaign)
+    version.state, version.reason = VersionState.SUBMITTED, ""
+    version.submitted_by, version.submitted_at = principal.id, clock.now()
+    version.decided_by = version.decided_at = None
+    session.add(version)
+    _note(session, principal, campaign, "campaign.submitted", version=version.number)
+    session.flush()
+    submitted = CampaignSubmitted(
+        subject_id=campaign_id, recorded_at=clock.now(), version=version.number, bonus=bonus_of(rules)
+    )
+    house.publish(session.connection(), [submitted])
+    if approved_before(session, campaign, rules, principal.id):
+        _approve_by_template(house, session, principal, campaign, version)
+    return version
 
 
 def _approve_by_template(
@@ -315,6 +326,7 @@ def put_in_force(house: House, session: Session, campaign: Campaign, version: Ca
     campaign.version, campaign.title = version.number, version.title
     campaign.schedule = rules.when.schedule if isinstance(rules.when, Weekly) else ""
     campaign.kinds, campaign.divisions = rules.kinds or None, rules.divisions or None
+    campaign.accounts = [kind.value for kind in rules.accounts] or None
     place(campaign, rules, window_of(session, rules))
     session.add(campaign)
     session.exec(sa.delete(CampaignSite).where(col(CampaignSite.campaign_id) == campaign.id))

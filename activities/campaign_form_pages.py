@@ -13,6 +13,7 @@ from activities.campaign_desk import CampaignIn, ChangeIn
 from activities.campaign_forms import Form, form_from, form_of, read_change
 from activities.campaign_templates import on_shelf, shelf
 from activities.campaign_words import (
+    ACCOUNT_NAMES,
     WEEKDAYS,
     observance_name,
     span_words,
@@ -161,6 +162,7 @@ def _form_page(
             streets=_by_street(session, sites),
             kinds=[(kind.code, name_of(kind), "") for kind in _kinds(session)],
             communities=choices.communities(session, staff()),
+            accounts=[(kind.value, gettext(name), "") for kind, name in ACCOUNT_NAMES.items()],
         )
     return (page, error.status) if error else page
 

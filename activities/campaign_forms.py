@@ -34,7 +34,7 @@ _SHOWN_AS = {
 #: What is chosen in an empty form.
 _EMPTY = {"when.by": "dates", "which": "ticked", "who": "all", "bonus.by": "percent", "announce_days": "7"}
 
-_LISTS = ("site_ids", "kinds", "divisions", "when.weekly.weekdays")
+_LISTS = ("site_ids", "kinds", "divisions", "accounts", "when.weekly.weekdays")
 
 
 # --- from the form -------------------------------------------------------------------------------------------
@@ -48,6 +48,7 @@ def read_change(form: Form, sites: Sequence[Site]) -> ChangeIn:
         "site_ids": [str(site.id) for site in chosen_sites(form, sites)],
         "kinds": form.getlist("kinds"),
         "divisions": form.getlist("divisions") if form.get("who") == "some" else [],
+        "accounts": form.getlist("accounts"),
         "goals": _filled(form, "goals", ("participants", "actions", "kg")),
         "bonus": _bonus(form),
         "announce_days": _number(form, "announce_days"),
@@ -178,6 +179,7 @@ def form_of(title: str, rules: Rules) -> Form:
     form.setlist("site_ids", [str(site_id) for site_id in rules.site_ids])
     form.setlist("kinds", list(rules.kinds))
     form.setlist("divisions", list(rules.divisions))
+    form.setlist("accounts", [kind.value for kind in rules.accounts])
     _fill_part(form, "goals", rules.goals)
     _fill_part(form, "bonus", rules.bonus)
     _fill_when(form, rules)
@@ -224,6 +226,7 @@ def form_from(
     form.update({"title": template.title.zh, "words": template.words.zh})
     form["announce_days"] = str(template.announce_days)
     form.setlist("kinds", list(template.kinds))
+    form.setlist("accounts", [kind.value for kind in template.accounts])
     _fill_part(form, "goals", template.goals)
     _fill_part(form, "bonus", template.bonus)
     fitting = sorted({site.kind.value for site in sites if site.kind in template.site_kinds})

@@ -9,13 +9,15 @@ from werkzeug.wrappers import Response as AnyResponse
 from activities import campaign_desk, campaign_notices, campaigns, occasions
 from activities.campaign_dates import Window
 from activities.campaign_life import STEP_NAMES, steps_of
+from activities.campaign_watch import TROUBLE_WORDS, watch
 from activities.campaign_words import NEXT, differences, lines, notice_words, window_words
 from activities.campaigns import STAGE_NAMES, Stage, VersionState, stage_of
 from activities.reviews import waiting_in
 from activities.sites import MANAGERS
 from tanpuhui import clock
 from tanpuhui.errors import InvalidField
-from tanpuhui.web.auth import house, staff, staff_required
+from tanpuhui.staff import INVITERS, Role
+from tanpuhui.web.auth import house, roles_here, staff, staff_required
 from tanpuhui.web.forms import form_errors
 
 blueprint = Blueprint("campaigns", __name__, template_folder="templates")
@@ -97,6 +99,11 @@ def _one(campaign_id: UUID, errors: dict[str, str] | None = None) -> Answer:
                 (notice, notice_words(notice)) for notice in campaign_notices.notices_of(session, campaign_id)
             ],
             begun=campaign.starts_at is not None and campaign.starts_at <= now,
+            now=now,
+            watched=watch(session, campaign, now, house().settings.late_hours) if campaign.version else None,
+            may_invite=bool(roles_here() & INVITERS[Role.HELPER]),
+            trouble_words=TROUBLE_WORDS,
+            step_names=STEP_NAMES,
             open=campaign.ends_at is None or now < campaign.ends_at,
             form=request.form,
             errors=errors or {},

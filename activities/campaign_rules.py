@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from activities.schedules import DAYS
 from tanpuhui.i18n import N_
+from tanpuhui.people import AccountKind
 
 #: An anchor lies at most so many days before or after what it is anchored to.
 FARTHEST = 60
@@ -124,6 +125,11 @@ class Weekly(_Part):
 When = Annotated[ByDates | ByObservance | Weekly, Field(discriminator="by")]
 
 
+# --- who may take part ---------------------------------------------------------------------------------------
+
+Accounts = Annotated[list[AccountKind], Field(max_length=len(AccountKind))]
+
+
 # --- what for ------------------------------------------------------------------------------------------------
 
 
@@ -154,13 +160,17 @@ class Goals(_Part):
 
 
 class Rules(_Part):
-    """All rules of a campaign. `kinds` empty: whatever the sites credit. `divisions` empty: everybody may take part."""
+    """All rules of a campaign. `kinds` empty: whatever the sites credit.
+
+    Who may take part: residents of `divisions` with `accounts` of these kinds; empty: of all of them.
+    """
 
     words: Annotated[str, StringConstraints(max_length=1000)] = ""
     when: When
     site_ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
     kinds: Annotated[list[Annotated[str, StringConstraints(max_length=32)]], Field(max_length=20)] = []
     divisions: Annotated[list[Annotated[str, StringConstraints(max_length=12)]], Field(max_length=300)] = []
+    accounts: Accounts = []
     bonus: Bonus | None = None
     goals: Goals | None = None
     announce_days: Annotated[Whole, Field(ge=0, le=60)] = 7

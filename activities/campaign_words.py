@@ -1,6 +1,6 @@
 """Campaigns in words: how pages of console and bureau write what rules say, and what differs between two versions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -27,6 +27,7 @@ from tanpuhui import clock
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField
 from tanpuhui.i18n import N_
+from tanpuhui.people import AccountKind
 from tanpuhui.web.formatting import day, language, moment, name_of, whole
 
 #: As they are, with their type.
@@ -34,6 +35,13 @@ gettext: Callable[..., str] = flask_babel.gettext
 ngettext: Callable[..., str] = flask_babel.ngettext
 
 WEEKDAYS = (N_("周一"), N_("周二"), N_("周三"), N_("周四"), N_("周五"), N_("周六"), N_("周日"))
+
+#: Whose an account is.
+ACCOUNT_NAMES = {
+    AccountKind.PERSON: N_("个人账户"),
+    AccountKind.CLASS: N_("班级账户"),
+    AccountKind.FAMILY: N_("家庭账户"),
+}
 
 #: What comes next, by where a campaign stands.
 NEXT = {
@@ -81,7 +89,7 @@ def lines(session: Session, title: str, rules: Rules) -> list[Line]:
         Line(gettext("时间"), when_words(session, rules)),
         Line(gettext("点位"), _sites(session, rules)),
         Line(gettext("行为"), kinds),
-        Line(gettext("谁能参加"), who_words(session, rules)),
+        Line(gettext("谁能参加"), who_words(session, rules.divisions, rules.accounts)),
         Line(gettext("额外积分"), bonus_words(rules.bonus) if rules.bonus else none),
         Line(gettext("目标"), goal_words(rules.goals) if rules.goals else none),
         Line(
@@ -119,12 +127,20 @@ def _sites(session: Session, rules: Rules) -> str:
     return gettext("%(count)s：%(names)s", count=count, names=listed(list(names)))
 
 
-def who_words(session: Session, rules: Rules) -> str:
-    """Who may take part."""
-    if not rules.divisions:
-        return gettext("所有居民")
-    query = select(Division.name).where(col(Division.code).in_(rules.divisions)).order_by(Division.code)
-    return gettext("%(places)s的居民", places=listed(list(session.exec(query).all())))
+def who_words(session: Session, divisions: Sequence[str] | None, accounts: Sequence[str] | None) -> str:
+    """Who may take part: residents of divisions with accounts of these kinds; none for all."""
+    only = account_words(accounts)
+    if not divisions:
+        return only or gettext("所有居民")
+    query = select(Division.name).where(col(Division.code).in_(divisions)).order_by(Division.code)
+    places = gettext("%(places)s的居民", places=listed(list(session.exec(query))))
+    return gettext("%(places)s，%(only)s", places=places, only=only) if only else places
+
+
+def account_words(accounts: Sequence[str] | None) -> str:
+    """That some kinds of account alone may take part; nothing where all may."""
+    names = [gettext(name) for kind, name in ACCOUNT_NAMES.items() if accounts and kind in accounts]
+    return gettext("只限%(accounts)s", accounts=listed(names)) if 0 < len(names) < len(ACCOUNT_NAMES) else ""
 
 
 def bonus_words(bonus: Bonus) -> str:
@@ -250,6 +266,7 @@ def template_lines(session: Session, template: Template) -> list[Line]:
             gettext("适合的点位"),
             listed([gettext(SITE_KIND_NAMES[kind]) for kind in template.site_kinds]) or gettext("都可以"),
         ),
+        Line(gettext("谁能参加"), account_words(template.accounts) or gettext("由举办方自己定")),
         Line(gettext("额外积分"), bonus_words(template.bonus) if template.bonus else none),
         Line(gettext("目标"), goal_words(template.goals) if template.goals else gettext("由举办方自己定")),
     ]

@@ -74,8 +74,8 @@ class Campaign(SQLModel, table=True):
     """A campaign runs from `starts_at` (included) to `ends_at` (not included) unless it was cancelled.
 
     `division_code` is where it is for; `organisation_id` who runs it, if a tenant does. What stands here of its rules is that of
-    the approved `version`: `schedule` (weekly hours, empty: always), `kinds` and `divisions` (None: all). `announces_at`: from
-    when on everybody may know.
+    the approved `version`: `schedule` (weekly hours, empty: always), `kinds`, `divisions` and kinds of `accounts` (None: all).
+    `announces_at`: from when on everybody may know.
     """
 
     __tablename__ = "campaign"
@@ -99,6 +99,7 @@ class Campaign(SQLModel, table=True):
     schedule: str = Field(default="", max_length=120, sa_column_kwargs={"server_default": ""})
     kinds: list[str] | None = Field(default=None, sa_column=sa.Column(sa.JSON(none_as_null=True)))
     divisions: list[str] | None = Field(default=None, sa_column=sa.Column(sa.JSON(none_as_null=True)))
+    accounts: list[str] | None = Field(default=None, sa_column=sa.Column(sa.JSON(none_as_null=True)))
     cancelled_at: datetime | None = None
     settled_at: datetime | None = None
     archived_at: datetime | None = None
@@ -111,6 +112,11 @@ class Campaign(SQLModel, table=True):
         if self.ends_at and self.cancelled_at:
             return min(self.ends_at, self.cancelled_at)
         return self.ends_at
+
+    def lets_in(self, division_code: str, account_kind: str) -> bool:
+        """Whether a resident of a community may take part with an account of a kind."""
+        here = self.divisions is None or division_code.startswith(tuple(self.divisions))
+        return here and (self.accounts is None or account_kind in self.accounts)
 
 
 class CampaignSite(SQLModel, table=True):

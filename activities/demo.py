@@ -409,6 +409,7 @@ def _launch(district: _District, days: int) -> None:
                     "site_ids": taking_part,
                     "announce_days": 60,
                     "bonus": bonus,
+                    "goals": {"participants": 60},
                 }
             )
             campaign_in = campaign_desk.CampaignIn(

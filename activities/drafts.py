@@ -186,7 +186,7 @@ def draft_of(
     factor = known.factor_on(kind.code, day)
     if factor is None:
         raise NoFactor
-    campaign = code.campaign_at(occurred_at, kind.code, resident.division_code)
+    campaign = code.campaign_at(occurred_at, kind.code, (resident.division_code, resident.account_kind))
     reduction = quantify(quantity, factor)
     evidence = PHOTO if request.photo else code.code.evidence
     fields = {

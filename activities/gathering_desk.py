@@ -34,7 +34,7 @@ from tanpuhui.errors import (
     TanpuhuiError,
 )
 from tanpuhui.i18n import N_
-from tanpuhui.staff import Organisation
+from tanpuhui.staff import INVITERS, Organisation, Role
 from tanpuhui.web.api import invalid
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
 from tanpuhui.web.forms import chosen_id, form_errors
@@ -215,6 +215,7 @@ def _one(gathering_id: UUID, refusal: TanpuhuiError | None = None, form_of: str 
         now=clock.now(),
         opens=gathering.starts_at - check_ins.OPENS_BEFORE,
         counted_until=gathering_changes.counted_until(gathering),
+        may_invite=bool(roles_here() & INVITERS[Role.HELPER]),
         form=request.form,
         errors={form_of: form_errors(refusal)} if refusal else {},
     )

@@ -45,9 +45,10 @@ class KnownCode:
     per_day: Mapping[str, int] = field(default_factory=dict)
 
     def campaign_at(
-        self, moment: datetime, kind: str | None = None, division_code: str | None = None
+        self, moment: datetime, kind: str | None = None, who: tuple[str, str] | None = None
     ) -> Campaign | None:
-        """The campaign open at `moment` for a kind and a resident's community; of several, the one that started last.
+        """The campaign open at `moment` for a kind and for `who` (a community, a kind of account); of several, the one that
+        started last.
 
         None for either: whatever the campaign counts, whoever may take part.
         """
@@ -57,12 +58,7 @@ class KnownCode:
             if not campaign.starts_at <= moment < campaign.until or (hours and not hours.open_at(moment)):
                 continue
             counts = kind is None or campaign.kinds is None or kind in campaign.kinds
-            may_join = (
-                division_code is None
-                or campaign.divisions is None
-                or division_code.startswith(tuple(campaign.divisions))
-            )
-            if counts and may_join:
+            if counts and (who is None or campaign.lets_in(*who)):
                 return campaign
         return None
 

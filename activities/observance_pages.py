@@ -26,13 +26,6 @@ blueprint = Blueprint("observances", __name__, template_folder="templates")
 Answer = str | AnyResponse | tuple[str, int]
 
 
-@blueprint.before_request
-def _sound_key() -> None:
-    """Refuse NUL in an address: a database cannot hold it as text."""
-    if "\0" in (request.view_args or {}).get("key", ""):
-        raise NotFound
-
-
 def _may_edit() -> bool:
     """Whether the visitor may change something here, for what the page offers (never for permission)."""
     try:

@@ -1,17 +1,20 @@
 """The public pages of campaigns: open, coming, awaiting and over, each with what it adds up to. Nothing here needs a log-in."""
 
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, url_for
 from flask_babel import gettext
 from sqlmodel import Session, col, select
 
 from activities import occasions
+from activities.actions import Action
 from activities.campaign_dates import window_of
 from activities.campaign_rules import ByObservance, Goals, Rules, Weekly
-from activities.campaign_words import anchor_words, bonus_words, goal_words, listed, weekly_words
+from activities.campaign_words import anchor_words, bonus_words, goal_words, weekly_words, who_words
 from activities.campaigns import Campaign, CampaignVersion, rules_of
+from activities.known import Knowledge
 from activities.occasions import Occasion, Totals
 from activities.places import these
 from activities.sites import Site
@@ -19,6 +22,7 @@ from tanpuhui import clock
 from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField
+from tanpuhui.people import Resident
 from tanpuhui.web.auth import house, visitor
 from tanpuhui.web.formatting import whole
 
@@ -44,6 +48,27 @@ def goal_progress(goals: Goals | None, totals: Totals | None) -> list[tuple[str,
     return [
         (label, min(now, most), most, f"{whole(now)} / {whole(most)}") for label, now, most in reached if most
     ]
+
+
+@blueprint.app_template_filter()
+def who_may_join(campaign: Campaign) -> str:
+    """For whom a campaign is; nothing where everybody may take part."""
+    if not campaign.divisions and not campaign.accounts:
+        return ""
+    with house().db.reading_session() as session:
+        return who_words(session, campaign.divisions, campaign.accounts)
+
+
+@blueprint.app_template_global()
+def not_counted_by(action: Action) -> Campaign | None:
+    """The campaign that a record was made for in vain: it is for others than the resident of that moment."""
+    if action.campaign_id:
+        return None
+    with house().db.reading_session() as session:
+        code = house().part(Knowledge).at(session.connection()).code(session.connection(), action.code_id)
+        missed = code and code.campaign_at(action.occurred_at, action.kind)
+        kind = session.get_one(Resident, action.resident_id).account_kind
+    return missed if missed and not missed.lets_in(action.division_code, kind) else None
 
 
 @blueprint.get("/campaigns")
@@ -74,6 +99,34 @@ def one(campaign_id: UUID) -> str:
             **_about(session, rules),
             now=now,
         )
+
+
+@blueprint.get("/campaigns/<uuid:campaign_id>/screen")
+def screen(campaign_id: UUID) -> str:
+    """What a campaign adds up to, for a television or a projector where it takes place."""
+    now = clock.now()
+    with house().db.reading() as connection, session_on(connection) as session:
+        occasion = occasions.one(connection, campaign_id, now)
+        rules = rules_of(session, session.get_one(Campaign, campaign_id))
+        totals = occasions.totals(connection, occasion)
+    return render_template(
+        "activities/occasion_screen.html",
+        occasion=occasion,
+        state=occasion.state(now),
+        totals=totals,
+        goals=rules.goals if rules else None,
+        fewest=occasions.FEWEST_TOLD,
+        svg=_code_of(f"{house().settings.public_url}{url_for('occasions.one', campaign_id=campaign_id)}"),
+        now=now,
+    )
+
+
+@lru_cache(maxsize=64)
+def _code_of(address: str) -> str:
+    """The address as a code to be scanned: the same picture each time, so it is drawn once."""
+    from tanpuhui import qr  # late: drawing would slow every start
+
+    return qr.svg(address, max_version=10)
 
 
 def draft_shown(session: Session, campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
@@ -110,10 +163,10 @@ def _about(session: Session, rules: Rules | None) -> dict[str, Any]:
     """What rules say to residents; nothing of a campaign that was there before there were rules."""
     if rules is None:
         return {"detail": None, "fewest": occasions.FEWEST_TOLD}
-    detail, when = occasions.detail(session, rules), rules.when
+    detail, when = occasions.detail(rules), rules.when
     return {
         "detail": detail,
-        "who": listed(list(detail.divisions)),
+        "who": who_words(session, rules.divisions, rules.accounts),
         "hours": weekly_words(when.weekdays, when.from_time, when.to_time)
         if isinstance(when, Weekly)
         else "",

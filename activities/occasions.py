@@ -13,7 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import Session, col, select
+from sqlmodel import col
 
 from activities.campaign_rules import Bonus, Goals, Rules, When
 from activities.campaigns import Campaign, CampaignSite
@@ -74,12 +74,11 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What a campaign is about, of its rules: what everybody may read. `kinds` and `divisions` (names) empty: all of them."""
+    """What a campaign is about, of its rules: what everybody may read. `kinds` empty: all of them."""
 
     words: str
     when: When
     kinds: Sequence[str]
-    divisions: Sequence[str]
     goals: Goals | None
     bonus: Bonus | None
 
@@ -157,14 +156,12 @@ def sites_of(connection: Connection, campaign_id: UUID, now: datetime) -> list[P
     return these(connection, ids, now)
 
 
-def detail(session: Session, rules: Rules) -> Detail:
+def detail(rules: Rules) -> Detail:
     """What everybody may read of rules."""
-    places = select(Division.name).where(col(Division.code).in_(rules.divisions)).order_by(Division.code)
     return Detail(
         words=rules.words,
         when=rules.when,
         kinds=rules.kinds,
-        divisions=session.exec(places).all() if rules.divisions else (),
         goals=rules.goals,
         bonus=rules.bonus,
     )

@@ -106,7 +106,7 @@ def _plant(
     if trees > most_trees(kind):
         raise QuantityOutOfRange(minimum="1", maximum=str(most_trees(kind)), unit="tree")
     planting = _record(connection, planters, code, kind, trees, now)
-    house.publish(connection, [_event(planting, code, resident.division_code)])
+    house.publish(connection, [_event(planting, code, resident)])
     certificate = view(Grove(planting, checks=(), made={}), code.site.name)
     return json.dumps({"planting": certificate}, ensure_ascii=False)
 
@@ -167,8 +167,9 @@ def _planted(
     ).first()
 
 
-def _event(planting: Planting, code: KnownCode, division_code: str) -> TreesPlanted:
-    campaign = code.campaign_at(planting.recorded_at, planting.kind, division_code)
+def _event(planting: Planting, code: KnownCode, resident: sa.Row[Any]) -> TreesPlanted:
+    who = resident.division_code, resident.account_kind
+    campaign = code.campaign_at(planting.recorded_at, planting.kind, who)
     return TreesPlanted(
         subject_id=planting.id,
         resident_id=planting.resident_id,
@@ -179,7 +180,7 @@ def _event(planting: Planting, code: KnownCode, division_code: str) -> TreesPlan
         number=planting.number,
         site_id=planting.site_id,
         code_id=planting.code_id,
-        division_code=division_code,
+        division_code=resident.division_code,
         campaign_id=campaign.id if campaign else None,
     )
 

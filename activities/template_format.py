@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from activities.campaign_rules import (
+    Accounts,
     Bonus,
     ByDates,
     ByObservance,
@@ -94,7 +95,10 @@ class EveryWeek(_Part):
 
 
 class Template(_Part):
-    """A template as its file says it. No goals: the organiser sets them. `kinds` empty: whatever the sites credit."""
+    """A template as its file says it. No goals: the organiser sets them. `kinds` empty: whatever the sites credit.
+
+    `accounts` stands in the file only where not every kind of account may take part: a file of before says the same as ever.
+    """
 
     format: Literal[1]
     code: Code
@@ -104,6 +108,7 @@ class Template(_Part):
     licence: Licence
     kinds: Annotated[list[Key], Field(max_length=20)] = []
     site_kinds: Annotated[list[SiteKind], Field(max_length=8)] = []
+    accounts: Accounts = []
     when: Annotated[AroundObservance | ForDays | EveryWeek, Field(discriminator="by")]
     goals: Goals | None = None
     bonus: Bonus | None = None
@@ -111,7 +116,8 @@ class Template(_Part):
 
     def text(self) -> str:
         """The file: the same template gives the same bytes."""
-        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=2) + "\n"
+        unsaid = set() if self.accounts else {"accounts"}
+        return json.dumps(self.model_dump(mode="json", exclude=unsaid), ensure_ascii=False, indent=2) + "\n"
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -229,7 +235,7 @@ def _within(template: Template, rules: Rules) -> bool:
 def template_of(
     rules: Rules, *, code: str, title: dict[str, str], words: dict[str, str], author: str, licence: str
 ) -> Template:
-    """What others can do with the rules of a campaign: without its sites, its year and who may take part.
+    """What others can do with the rules of a campaign: without its sites, its year and its divisions.
 
     Raises InvalidField, as of a form: ``title_en``, ``author``.
     """
@@ -243,6 +249,7 @@ def template_of(
                 "author": author,
                 "licence": licence,
                 "kinds": rules.kinds,
+                "accounts": rules.accounts,
                 "when": _relative(rules),
                 "goals": rules.goals and rules.goals.model_dump(),
                 "bonus": rules.bonus and rules.bonus.model_dump(),

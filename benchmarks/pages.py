@@ -1,4 +1,4 @@
-"""`python -m benchmarks.pages`: the server's time for the page of a campaign of 200,000 participants, and for opening and closing it.
+"""`python -m benchmarks.pages`: the server's time for the page and the wall of a campaign of 200,000 participants, and for opening and closing it.
 
 A house of its own on a SQLite file and, where its programs are, on PostgreSQL; asked in the process, so that nothing but the
 server's own work is measured. Participants are folded into the figures by the code that the relay runs.
@@ -82,7 +82,7 @@ def _milliseconds(work: Callable[[], object], times: int) -> list[float]:
 
 
 def measure(house: House) -> dict[str, list[float]]:
-    """Milliseconds of each look at the page, and of the ticks that open and close the campaign."""
+    """Milliseconds of each look at the page and at the wall, and of the ticks that open and close the campaign."""
     world = World(house)
     site = world.site("clean_plate")
     now = clock.now()
@@ -97,6 +97,11 @@ def measure(house: House) -> dict[str, list[float]]:
         assert answer.status_code == 200
         assert "200,000" in answer.get_data(as_text=True)
 
+    def look_at_the_wall() -> None:
+        answer = client.get(f"/campaigns/{campaign.id}/screen")
+        assert answer.status_code == 200
+        assert "200,000" in answer.get_data(as_text=True)
+
     def tick(minutes: int) -> float:
         with time_machine.travel(now + timedelta(minutes=minutes), tick=False):
 
@@ -107,7 +112,13 @@ def measure(house: House) -> dict[str, list[float]]:
             return _milliseconds(once, 1)[0]
 
     look()
-    found = {"page": _milliseconds(look, LOOKS), "open": [tick(1)], "close": [tick(2)]}
+    look_at_the_wall()
+    found = {
+        "page": _milliseconds(look, LOOKS),
+        "wall": _milliseconds(look_at_the_wall, LOOKS),
+        "open": [tick(1)],
+        "close": [tick(2)],
+    }
     with house.db.reading() as connection:
         taken = connection.scalar(sa.text("SELECT count(*) FROM campaign_step"))
     assert taken == 3, taken
@@ -115,9 +126,10 @@ def measure(house: House) -> dict[str, list[float]]:
 
 
 def _show(engine: str, found: dict[str, list[float]]) -> None:
-    page = sorted(found["page"])
+    page, wall = sorted(found["page"]), sorted(found["wall"])
     print(
-        f"{engine}: page {statistics.median(page):.1f} ms (95 %: {page[int(len(page) * 0.95)]:.1f}); "
+        f"{engine}: page {statistics.median(page):.1f} ms (95 %: {page[int(len(page) * 0.95)]:.1f}), "
+        f"wall {statistics.median(wall):.1f} ms (95 %: {wall[int(len(wall) * 0.95)]:.1f}); "
         f"opening {found['open'][0]:.1f} ms, closing {found['close'][0]:.1f} ms"
     )
 

@@ -10,7 +10,7 @@ Turns are taken in one order: the residents', then the pool's.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,9 +29,9 @@ from activities.events import (
 from rewards import ledger
 from rewards.crediting import credit_reference
 from rewards.events import Bonus, BonusGranted, BonusReturned
-from rewards.grants import CampaignGrant, Short, grant_reference, net_of, return_reference, share
+from rewards.grants import CampaignGrant, Credit, Short, decide, grant_reference, net_of, return_reference
 from rewards.ledger import Posting, account_of, pool_of
-from rewards.pools import CampaignPool, count_granted, level, locked_pool, pools, rule_at, versions_of
+from rewards.pools import CampaignPool, count_granted, level, locked_pool, pools, versions_of
 from tanpuhui import clock, outbox
 from tanpuhui.db import session_on
 from tanpuhui.figures import Contribution, Feed
@@ -172,29 +172,14 @@ def _grant(session: Session, pool: CampaignPool, records: Sequence[Deed], left: 
     ]
     versions = versions_of(session, pool.campaign_id)
     has = net_of(session, pool.campaign_id, {resident_id for _, _, resident_id in credited})
-    made = []
-    for credit, deed, resident_id in sorted(
-        credited, key=lambda one: (one[0].recorded_at, one[1].subject_id)
-    ):
-        rule = rule_at(versions, credit.recorded_at)
-        due = rule.due(credit.amount) if rule else 0
-        if not rule or not due:
-            continue
-        granted, short = share(due, rule.cap - has[resident_id], left)
-        has[resident_id] += granted
-        left -= granted
-        made.append(
-            CampaignGrant(
-                action_id=deed.subject_id,
-                campaign_id=pool.campaign_id,
-                resident_id=resident_id,
-                version=rule.version,
-                due=due,
-                granted=granted,
-                short=short,
-                decided_at=clock.now(),
-            )
-        )
+    earned = [
+        Credit(deed.subject_id, resident_id, credit.amount, credit.recorded_at)
+        for credit, deed, resident_id in credited
+    ]
+    made = [
+        CampaignGrant(campaign_id=pool.campaign_id, decided_at=clock.now(), **asdict(decision))
+        for decision in decide(earned, versions, has, left)
+    ]
     session.add_all(made)
     session.flush()
     return made

@@ -39,7 +39,7 @@ class PublicBonus:
 
 
 def public_bonus(connection: Connection, campaign_id: UUID) -> PublicBonus:
-    """The bonus of a campaign that is announced. Raises NotFound if there is none."""
+    """The bonus of a campaign that is announced, as everybody may read it. Raises NotFound if there is none."""
     campaign = SQLModel.metadata.tables["campaign"]
     announced = sa.select(campaign.c.id).where(
         campaign.c.id == campaign_id, campaign.c.announces_at <= clock.now()
@@ -47,11 +47,21 @@ def public_bonus(connection: Connection, campaign_id: UUID) -> PublicBonus:
     pool = pools(connection, [campaign_id]).get(campaign_id)
     if pool is None or connection.scalar(announced) is None:
         raise NotFound
-    with session_on(connection) as session:
-        rule = rule_at(versions_of(session, campaign_id), clock.now())
     told = not pool.granted or _residents(connection, campaign_id) >= FEWEST_TOLD
+    return _shown(connection, pool, told=told)
+
+
+def organisers_bonus(connection: Connection, campaign_id: UUID) -> PublicBonus | None:
+    """The bonus of a campaign as its own organisers read it, however few have something of it; None if there is none."""
+    pool = pools(connection, [campaign_id]).get(campaign_id)
+    return _shown(connection, pool, told=True) if pool else None
+
+
+def _shown(connection: Connection, pool: CampaignPool, *, told: bool) -> PublicBonus:
+    with session_on(connection) as session:
+        rule = rule_at(versions_of(session, pool.campaign_id), clock.now())
     return PublicBonus(
-        campaign_id=campaign_id,
+        campaign_id=pool.campaign_id,
         title=pool.title,
         rule=rule,
         budget=pool.budget,

@@ -1,6 +1,8 @@
 """What was decided of bonuses, record by record: once, within the cap of a resident, changed by a void alone."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -9,6 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from rewards.events import Bonus, BonusReturned
+from rewards.pools import CampaignBonus, rule_at
 from tanpuhui.db import enum_type
 from tanpuhui.schema import Guard
 
@@ -108,6 +111,45 @@ def share(due: int, cap_left: int, budget_left: int) -> tuple[int, Short | None]
     if granted < within_cap:
         return granted, Short.BUDGET
     return granted, Short.CAP if granted < due else None
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Points that an action earned by itself, and when."""
+
+    action_id: UUID
+    resident_id: UUID
+    points: int
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an action gets on top: `due` by the rule of `version`, `granted` of it, and why not all of it."""
+
+    action_id: UUID
+    resident_id: UUID
+    version: int
+    due: int
+    granted: int
+    short: Short | None
+
+
+def decide(
+    earned: Iterable[Credit], versions: Sequence[CampaignBonus], has: Mapping[UUID, int], left: int
+) -> list[Decision]:
+    """What each action gets, in the order of recording: within what its resident `has` of the cap, and what is `left`."""
+    net, made = defaultdict(int, has), []
+    for credit in sorted(earned, key=lambda one: (one.recorded_at, one.action_id)):
+        rule = rule_at(versions, credit.recorded_at)
+        due = rule.due(credit.points) if rule else 0
+        if not rule or not due:
+            continue
+        granted, short = share(due, rule.cap - net[credit.resident_id], left)
+        net[credit.resident_id] += granted
+        left -= granted
+        made.append(Decision(credit.action_id, credit.resident_id, rule.version, due, granted, short))
+    return made
 
 
 def net_of(session: Session, campaign_id: UUID, resident_ids: set[UUID]) -> dict[UUID, int]:

@@ -92,6 +92,13 @@ def bonus_of_campaign(campaign_id: UUID) -> PublicBonus | None:
             return None
 
 
+@blueprint.app_template_global()
+def bonus_for_organisers(campaign_id: UUID) -> PublicBonus | None:
+    """The bonus of a campaign for a page of its own organisers, if it has one."""
+    with house().db.reading() as connection:
+        return bonus_view.organisers_bonus(connection, campaign_id)
+
+
 @blueprint.get("/me/statement")
 @resident_required
 def statement() -> Answer:

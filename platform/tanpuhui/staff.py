@@ -102,6 +102,9 @@ class Invitation(SQLModel, table=True):
     used_at: datetime | None = None
 
 
+#: Who hands out a role, within their own scope; any other is handed out by admins.
+INVITERS = {Role.HELPER: frozenset({Role.ADMIN, Role.ORGANISER})}
+
 INVITATION_GOOD_FOR = timedelta(days=3)
 FAILURES_UNTIL_LOCK, LOCK_FOR = 5, timedelta(minutes=15)
 MIN_PASSWORD = 10
@@ -171,14 +174,21 @@ def invite(house: House, grants: Sequence[dict[str, Any]], *, by: Principal | No
     """Make a one-time link for somebody who is to have `grants`; its token, shown once.
 
     Raises InvalidField for a grant without one existing division or organisation, NotAllowed unless `by` is
-    an admin of every scope granted (`None`: the machine's own operator).
+    an admin of every scope granted, or its organiser where the role is that of a helper (`None`: the machine's own operator).
     """
     token = secrets.token_urlsafe(24)
     with house.db.session() as session:
         for wanted in grants:
             division_code = _division_of(session, wanted)
             if by:
-                require(session, by, {Role.ADMIN}, division_code=division_code)
+                inviters, own = INVITERS.get(Role(wanted["role"])), wanted["organisation_id"]
+                require(
+                    session,
+                    by,
+                    inviters or {Role.ADMIN},
+                    division_code=division_code,
+                    organisation_id=UUID(own) if inviters and own else None,
+                )
         row = Invitation(
             token_hash=fingerprint(token),
             grants=list(grants),

@@ -8,11 +8,13 @@ import pytest
 import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, expect
-from sqlmodel import select
+from sqlmodel import col, select
 
 from activities import codes
+from activities.campaigns import Campaign
 from activities.codes import CodeKind
 from activities.sites import Site
+from tanpuhui import clock
 from tanpuhui.sessions import Principal, end_all
 from tests.journeys.conftest import PHONE, NewPage, picture
 from tests.journeys.district import District, demo_district
@@ -145,3 +147,29 @@ def test_without_network_the_phone_does_not_promise_what_cannot_be(
     phone.get_by_role("button", name="返回上一页").click()
     phone.get_by_role("button", name="确认记录").click()
     phone.wait_for_url("**/me/actions/**")
+
+
+def test_a_wall_comes_anew_and_keeps_its_last_numbers_without_a_network(
+    district: District, new_page: NewPage
+) -> None:
+    with district.house.db.reading_session() as session:
+        running = select(Campaign).where(
+            col(Campaign.starts_at) <= clock.now(), col(Campaign.ends_at) > clock.now()
+        )
+        campaign = session.exec(running).first()
+    assert campaign
+    wall = new_page({"width": 1920, "height": 1080}, reduced_motion="reduce")
+    wall.clock.install()
+    wall.goto(f"{district.base}/campaigns/{campaign.id}/screen")
+    (code,) = zxingcpp.read_barcodes(seen_on(wall))
+    assert code.text == f"{district.base}/campaigns/{campaign.id}"
+    lost, shown = wall.get_by_text("连不上网络", exact=False), wall.locator("[data-live]").inner_text()
+    wall.context.set_offline(True)
+    wall.clock.run_for(16_000)
+    expect(lost).to_be_visible()
+    assert shown.splitlines()[0] in wall.locator("[data-live]").inner_text()
+    picture(wall, "wall-lost")
+    wall.context.set_offline(False)
+    wall.clock.run_for(16_000)
+    expect(lost).to_be_hidden()
+    picture(wall, "wall")

@@ -583,7 +583,8 @@ def shuffled(events: Sequence[Any], seed: int) -> list[list[Any]]:
     return batches
 
 
-CASES = 40
+#: Few here, where each goes to the database; `tests/unit/test_bonus.py` decides ten thousand orders.
+CASES = 12
 
 
 def test_in_any_order_the_same_comes_out_while_cap_and_budget_reach(world: World) -> None:

@@ -3,10 +3,15 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from activities import campaign_desk
 from activities.campaign_rules import by_dates
 from activities.campaign_templates import shipped
 from tanpuhui import clock, ids
+from tanpuhui.errors import CampaignMovedOn
 from tanpuhui.staff import Role
+from tests.tables import contents, written
 from tests.world import DISTRICT, STREET, World
 
 
@@ -74,6 +79,23 @@ def test_what_is_wrong_with_a_body_is_said_with_its_place(world: World) -> None:
         world, world.token(world.organiser), "POST", "/campaigns", 422, body(world, template="none")
     )
     assert unknown["errors"][0]["field"] == "template"
+
+
+def test_what_is_refused_as_it_is_submitted_leaves_no_draft(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drafting and submitting are one: nothing is left of a campaign that comes half way."""
+    token, sent = world.token(world.organiser), body(world)
+    before = contents(world.house)
+
+    def refuse(*_given: Any) -> bool:
+        raise CampaignMovedOn
+
+    with monkeypatch.context() as patched:
+        patched.setattr(campaign_desk, "approved_before", refuse)
+        told(world, token, "POST", "/campaigns", 409, sent)
+    assert written(before, contents(world.house)) == {}
+    told(world, token, "POST", "/campaigns", 201, sent)
 
 
 def test_templates_are_listed_and_published(world: World) -> None:

@@ -78,6 +78,7 @@ def refusals(content: bytes) -> list[tuple[str, str]]:
         ({"kinds": ["own_cup", 7]}, "$.kinds[1]", "请填文字"),
         ({"kinds": "own_cup"}, "$.kinds", "列表"),
         ({"site_kinds": ["moon"]}, "$.site_kinds[0]", "不符合要求"),
+        ({"accounts": ["teacher"]}, "$.accounts[0]", "不符合要求"),
         ({"when": {"by": "moon"}}, "$.when", "从列表中选择"),
         ({"when": {"days": 3}}, "$.when", "从列表中选择"),
         ({"when": {"by": "days", "days": 0}}, "$.when.days", "不能小于"),
@@ -211,6 +212,7 @@ def test_a_campaign_becomes_a_template_that_another_adopts(world: World) -> None
         words="带杯子。",
         kinds=["own_cup"],
         divisions=[STREET],
+        accounts=["class"],
         goals={"participants": 50},
     )
     row = campaign_templates.publish_campaign(
@@ -219,8 +221,9 @@ def test_a_campaign_becomes_a_template_that_another_adopts(world: World) -> None
     found = template_format.read(row.document.encode())
     assert found.title.model_dump() == {"zh": "自带杯周", "en": "Own Cup Week"}
     assert found.when.model_dump() == {"by": "days", "days": 7}
-    assert (found.kinds, found.words.zh, found.goals and found.goals.participants) == (
+    assert (found.kinds, found.accounts, found.words.zh, found.goals and found.goals.participants) == (
         ["own_cup"],
+        ["class"],
         "带杯子。",
         50,
     )

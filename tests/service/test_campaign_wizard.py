@@ -175,6 +175,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "an unknown kind": ({"kinds": ["own_cup", "fly"]}, "kinds", "有不存在或已停用的行为。"),
     "a kind of no site": ({"kinds": ["recycle_glass"]}, "kinds", "所选的点位都不记录这些行为。"),
     "nobody": ({"who": "some"}, "divisions", "请选至少一个街镇或居（村）委会，或者选“所有居民”。"),
+    "accounts of nobody": ({"accounts": "school"}, "accounts", "填写的内容不符合要求。"),
     "people of nowhere": ({"who": "some", "divisions": "999999"}, "divisions", "没有这个区划。"),
     "a goal of zero": ({"goals.kg": "0"}, "goals.kg", "不能小于 1。"),
     "a goal below zero": ({"goals.actions": "-3"}, "goals.actions", "不能小于 1。"),
@@ -269,6 +270,7 @@ def test_a_file_is_published_downloaded_and_adopted(world: World) -> None:
         {
             "who": "some",
             "divisions": [STREET, OTHER_COMMUNITY],
+            "accounts": ["class", "family"],
             "kinds": ["own_cup"],
             "goals.kg": "7",
             "bonus.by": "points",

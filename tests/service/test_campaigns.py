@@ -1,5 +1,6 @@
 """Campaigns: drafted, approved by somebody else, frozen; a window from dates or from the calendar; open by time alone."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -28,6 +29,8 @@ from tanpuhui.errors import (
 )
 from tanpuhui.rooms import build_house
 from tanpuhui.staff import Role
+from tests.browser import browser
+from tests.service.test_families import school_class
 from tests.tables import contents, written
 from tests.threads import at_once
 from tests.world import COMMUNITY, DISTRICT, OTHER_COMMUNITY, STREET, World
@@ -229,6 +232,26 @@ def test_kinds_and_divisions_decide_what_counts(world: World) -> None:
     assert campaign_of(world, code, kind="recycle_glass") == glass.id
     assert campaign_of(world, code, kind="own_cup") is None
     assert campaign_of(world, code, kind="recycle_glass", community=OTHER_COMMUNITY) is None
+
+
+def test_whose_account_may_not_join_is_credited_as_ever_and_told_why(world: World) -> None:
+    site = world.site("recycle_glass")
+    code = world.code_at(site)
+    launch(world, site, accounts=["person", "class", "family"], title="人人都行", hours=3)
+    classes = launch(world, site, accounts=["class"], divisions=[STREET], title="班级赛")
+    person = world.resident()
+    made = world.scan(person, code, quantity="1")
+    assert made["action"]["campaign_id"] != str(classes.id)
+    campaign_desk.cancel(world.house, world.organiser, UUID(made["action"]["campaign_id"]), "合并")
+    other = world.resident()
+    alone = world.scan(other, code, quantity="1")
+    assert alone["action"]["campaign_id"] is None
+    assert alone["points"]["posted"] == made["points"]["posted"] > 0
+    klass = school_class(world)
+    assert world.scan(klass, code, quantity="1")["action"]["campaign_id"] == str(classes.id)
+    page = browser(world, other).get(f"/me/actions/{alone['action']['id']}")
+    assert "只限班级账户" in re.sub(r"</?span[^>]*>", "", page)
+    assert "只限班级账户" in browser(world).get(f"/campaigns/{classes.id}")
 
 
 def test_a_weekly_campaign_is_open_in_its_hours_alone(world: World, time: Any) -> None:

@@ -1,8 +1,10 @@
 """Staff: one-time invitations, passwords, locks, and who may do what where."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -25,6 +27,7 @@ from tanpuhui.staff import (
     invite,
     log_in,
 )
+from tests.browser import browser
 from tests.tables import contents, written
 from tests.threads import at_once, codes
 from tests.world import COMMUNITY, DISTRICT, OTHER_COMMUNITY, PASSWORD, STREET, World
@@ -153,6 +156,44 @@ def test_admins_invite_within_their_scope_only(world: World) -> None:
             with pytest.raises(InvalidField):
                 invite(world.house, [wanted], by=by)
     assert written(before, contents(world.house)) == {}
+
+
+def test_an_organiser_invites_helpers_of_their_own_who_can_do_nothing_else(world: World) -> None:
+    with world.house.db.session() as session:
+        ours, theirs = (Organisation(name=name, division_code=COMMUNITY) for name in ("我们学校", "别的学校"))
+        session.add_all([ours, theirs])
+        session.flush()
+    organiser = world.colleague(Role.ORGANISER, organisation=ours.id)
+    for beyond in (
+        grant(Role.HELPER, organisation_id=theirs.id),
+        grant(Role.HELPER, division_code=COMMUNITY),
+        grant(Role.ORGANISER, organisation_id=ours.id),
+    ):
+        with pytest.raises(NotAllowed):
+            invite(world.house, [beyond], by=organiser)
+    me = browser(world, organiser)
+    form = me.get(f"/console/helpers?scope=organisation:{ours.id}")
+    assert f'value="organisation:{ours.id}" selected' in form
+    assert "别的学校" not in form
+    page = me.send("/console/helpers", scope=f"organisation:{ours.id}")
+    link = re.search(r"<code>(http[^<]+)</code>", page)
+    assert link
+    helper = browser(world)
+    helper.get(urlsplit(link[1]).path)
+    helper.send(name="小帮手", password=PASSWORD)
+    assert "小帮手" in me.get("/console/helpers")
+    opened = set()
+    for rule in world.app.url_map.iter_rules():
+        if rule.rule.startswith(("/console", "/bureau")) and not rule.arguments and "GET" in rule.methods:
+            helper.get(rule.rule)
+            if (helper.status, helper.path) == (200, rule.rule):
+                opened.add(rule.rule)
+    assert opened == {
+        "/console/desk",
+        "/console/cards",
+        "/console/cards/scan",
+        "/console/gatherings",
+    }
 
 
 # --- log-in ------------------------------------------------------------------------------------------------

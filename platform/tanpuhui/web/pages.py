@@ -63,7 +63,9 @@ def _no_endless_address() -> None:
 
 @blueprint.before_app_request
 def _text_only() -> None:
-    """Refuse NUL in a form or a query: no field wants it, and a database cannot hold it as text."""
+    """Refuse NUL in an address, a query or a form: no field wants it, and a database cannot hold it as text."""
+    if any("\0" in text for text in (request.view_args or {}).values() if isinstance(text, str)):
+        raise NotFound
     if any("\0" in text for text in request.args.values()) or (
         request.mimetype in _FORMS and any("\0" in text for text in request.form.values())
     ):

@@ -22,6 +22,8 @@ blueprint = Blueprint("staff", __name__)
 
 Answer = str | AnyResponse | tuple[str, int]
 
+HELPERS_INVITED_BY = tuple(staff_service.INVITERS[Role.HELPER])
+
 
 def places() -> list[tuple[str, str, str, str]]:
     """The menu of staff: (key, address, icon, text) of what their roles open."""
@@ -159,15 +161,55 @@ def invite() -> Answer:
 _FIELDS = {"grants": "scope"}
 
 
-def _wanted_grant() -> dict[str, Any]:
+def _wanted_grant(role: Role | None = None) -> dict[str, Any]:
     try:
-        role = Role(request.form.get("role", ""))
+        role = role or Role(request.form.get("role", ""))
         kind, _, scope = request.form.get("scope", "").partition(":")
         if kind == "organisation":
             return staff_service.grant(role, organisation_id=UUID(scope))
     except ValueError:
         raise NotFound from None
     return staff_service.grant(role, division_code=scope)
+
+
+@blueprint.get("/console/helpers")
+@staff_required(*HELPERS_INVITED_BY)
+def helpers() -> Answer:
+    """Who helps in one's scope, and the form that invites one more."""
+    return _helpers_page()
+
+
+@blueprint.post("/console/helpers")
+@staff_required(*HELPERS_INVITED_BY)
+def invite_helper() -> Answer:
+    """Make a one-time link for a helper; it is shown once, on the answer itself."""
+    try:
+        token = staff_service.invite(house(), [_wanted_grant(Role.HELPER)], by=staff())
+    except InvalidField as error:
+        errors = {_FIELDS.get(field, field): said for field, said in form_errors(error).items()}
+        return _helpers_page(errors), error.status
+    return _helpers_page(invitation=f"{house().settings.public_url}{url_for('staff.first', token=token)}")
+
+
+def _helpers_page(errors: dict[str, str] | None = None, invitation: str = "") -> str:
+    with house().db.reading_session() as session:
+        mine = _within(session, *HELPERS_INVITED_BY)
+        divisions = session.exec(select(Division).order_by(Division.code)).all()
+        names = {one.code: one.name for one in divisions}
+        within = [one for one in divisions if mine(one.code, None)]
+        regions = [one for one in within if one.level != DivisionLevel.COMMUNITY] or within
+        tenants = session.exec(select(Organisation).order_by(Organisation.name)).all()
+        places = [(f"division:{one.code}", one.name) for one in regions]
+        ours = [(f"organisation:{one.id}", one.name) for one in tenants if mine(one.division_code, one.id)]
+        groups = [(gettext("单位"), ours), (gettext("区、街道、镇"), places)]
+        return render_template(
+            "staff/helpers.html",
+            form=request.form or request.args,
+            errors=errors,
+            invitation=invitation,
+            members=_members(session, names, mine, Role.HELPER),
+            scopes=[(heading, options) for heading, options in groups if options],
+        )
 
 
 @blueprint.post("/console/staff/organisations")
@@ -184,7 +226,7 @@ def add_organisation() -> Answer:
 
 def _members_page(errors: dict[str, str] | None = None, invitation: str = "") -> str:
     with house().db.reading_session() as session:
-        mine = _within(session)
+        mine = _within(session, Role.ADMIN)
         divisions = session.exec(select(Division).order_by(Division.code)).all()
         names = {division.code: division.name for division in divisions}
         organisations = [
@@ -217,9 +259,9 @@ def _members_page(errors: dict[str, str] | None = None, invitation: str = "") ->
 Within = Callable[[str | None, UUID | None], bool]
 
 
-def _within(session: Session) -> Within:
-    """Whether a division or an organisation lies in the scope of the admin who is asking."""
-    grants = [given for given in staff_service.grants_of(session, staff()) if given.role is Role.ADMIN]
+def _within(session: Session, *roles: Role) -> Within:
+    """Whether a division or an organisation lies in the scope of who is asking, with one of `roles`."""
+    grants = [given for given in staff_service.grants_of(session, staff()) if given.role in roles]
 
     def within(division_code: str | None, organisation_id: UUID | None) -> bool:
         return any(
@@ -230,14 +272,16 @@ def _within(session: Session) -> Within:
     return within
 
 
-def _members(session: Session, names: dict[str, str], mine: Within) -> list[dict[str, Any]]:
-    """Staff of one's scope by name, each with their grants as people read them."""
+def _members(
+    session: Session, names: dict[str, str], mine: Within, role: Role | None = None
+) -> list[dict[str, Any]]:
+    """Staff of one's scope by name, each with their grants (of one role, or any) as people read them."""
     tenants = {one.id: one for one in session.exec(select(Organisation)).all()}
     grants: dict[UUID, list[str]] = {}
     for given in session.exec(select(RoleGrant)).all():
         organisation = tenants.get(given.organisation_id) if given.organisation_id else None
         division = organisation.division_code if organisation else given.division_code
-        if mine(division, given.organisation_id):
+        if mine(division, given.organisation_id) and (role is None or given.role is role):
             scope = organisation.name if organisation else names.get(division or "", "")
             grants.setdefault(given.staff_id, []).append(f"{gettext(ROLE_NAMES[given.role])} · {scope}")
     found = session.exec(select(Staff).where(col(Staff.active).is_(True)).order_by(Staff.name)).all()
