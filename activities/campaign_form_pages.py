@@ -13,6 +13,7 @@ from activities.campaign_desk import CampaignIn, ChangeIn
 from activities.campaign_forms import Form, form_from, form_of, read_change
 from activities.campaign_templates import on_shelf, shelf
 from activities.campaign_words import (
+    TEAM_KINDS,
     WEEKDAYS,
     observance_name,
     span_words,
@@ -161,6 +162,8 @@ def _form_page(
             streets=_by_street(session, sites),
             kinds=[(kind.code, name_of(kind), "") for kind in _kinds(session)],
             communities=choices.communities(session, staff()),
+            team_kinds=[("", gettext("不分队"), "")]
+            + [(kind, gettext(name), "") for kind, name in TEAM_KINDS.items()],
         )
     return (page, error.status) if error else page
 

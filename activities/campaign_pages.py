@@ -6,7 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import campaign_desk, campaign_notices, campaigns, occasions
+from activities import campaign_desk, campaign_notices, campaigns, occasions, teams
 from activities.campaign_dates import Window
 from activities.campaign_life import STEP_NAMES, steps_of
 from activities.campaign_words import NEXT, differences, lines, notice_words, window_words
@@ -92,6 +92,8 @@ def _one(campaign_id: UUID, errors: dict[str, str] | None = None) -> Answer:
             days=window_words(window),
             totals=occasions.counted(session.connection(), campaign_id),
             waiting=waiting_in(session, campaign_id),
+            told=campaign.announces_at is not None and campaign.announces_at <= now,
+            team_counts=teams.counts(session, campaign_id, campaigns.rules_of(session, campaign)),
             steps=[(step, gettext(STEP_NAMES[step.step])) for step in steps_of(session, campaign_id)],
             notices=[
                 (notice, notice_words(notice)) for notice in campaign_notices.notices_of(session, campaign_id)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
-from activities.campaign_rules import Bonus, Goals, Rules, When
+from activities.campaign_rules import Bonus, Goals, Rules, Teams, When
 from activities.campaigns import Campaign, CampaignSite
 from activities.places import Place, these
 from tanpuhui import clock
@@ -82,6 +82,7 @@ class Detail:
     divisions: Sequence[str]
     goals: Goals | None
     bonus: Bonus | None
+    teams: Teams | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,7 @@ def detail(session: Session, rules: Rules) -> Detail:
         divisions=session.exec(places).all() if rules.divisions else (),
         goals=rules.goals,
         bonus=rules.bonus,
+        teams=rules.teams,
     )
 
 
