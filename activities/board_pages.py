@@ -1,4 +1,4 @@
-"""The boards of a campaign as a page and as CSV, for everybody; on paper for its organisers; and being listed by one's own choice."""
+"""The boards of a campaign as a page, as CSV and on paper, and being listed by one's own choice."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -8,17 +8,16 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask_babel import gettext, ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import campaigns, teams
+from activities import teams
 from activities.boards import Boards, Measure, PersonRow, boards
-from activities.campaigns import rules_of
-from activities.sites import MANAGERS
+from activities.campaigns import Campaign, rules_of
 from tanpuhui import clock
 from tanpuhui.csvtext import write_sheet
 from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField
 from tanpuhui.i18n import N_
 from tanpuhui.people import PRESENT, AccountKind, Document, consent_text
-from tanpuhui.web.auth import house, resident, resident_required, staff, staff_required, visitor
+from tanpuhui.web.auth import house, resident, resident_required, visitor
 from tanpuhui.web.formatting import kilograms, language, moment, said, span, whole
 from tanpuhui.web.forms import form_errors
 
@@ -58,7 +57,7 @@ def _one(campaign_id: UUID, error: InvalidField | None = None) -> Answer:
     measure = Measure(asked) if asked in set(Measure) else Measure.CO2E
     with house().db.snapshot() as connection, session_on(connection) as session:
         found = boards(connection, campaign_id, clock.now())
-        rules = rules_of(session, session.get_one(campaigns.Campaign, campaign_id))
+        rules = rules_of(session, session.get_one(Campaign, campaign_id))
         part = teams.part_of(session, campaign_id, rules, who.id) if who else None
     page = render_template(
         "activities/board.html",
@@ -154,17 +153,11 @@ def _lines(found: Boards) -> Iterator[list[str | int | None]]:
         yield [gettext("个人"), board_name(person), _cut(person.co2e_mg), None, None, person.rank, None, None]
 
 
-@blueprint.get("/console/campaigns/<uuid:campaign_id>/board.pdf")
-@staff_required(*MANAGERS)
-def pdf(campaign_id: UUID) -> Response:
-    """The boards to hang up: what everybody may see of them, and nothing else."""
+def paper(found: Boards, now: datetime) -> Response:
+    """The boards to hang up, as they are `now`."""
     # late: the type-setting would slow every start
     from activities.board_print import Section, Sheet, board_pdf
 
-    now = clock.now()
-    with house().db.snapshot() as connection, session_on(connection) as session:
-        campaigns.managed(session, staff(), campaign_id)
-        found = boards(connection, campaign_id, now)
     sections = []
     if found.teams:
         names = (gettext("名次"), gettext("队"), *map(gettext, MEASURE_NAMES.values()))
@@ -192,7 +185,7 @@ def pdf(campaign_id: UUID) -> Response:
         issuer=gettext("碳普惠"),
     )
     headers = {
-        "Content-Disposition": f'inline; filename="board-{campaign_id}.pdf"',
+        "Content-Disposition": f'inline; filename="board-{found.occasion.id}.pdf"',
         "Cache-Control": "no-store",
     }
     return Response(board_pdf(sheet), mimetype="application/pdf", headers=headers)

@@ -7,6 +7,8 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from activities import campaign_desk, campaign_notices, campaigns, occasions, teams
+from activities.board_pages import paper
+from activities.boards import boards
 from activities.campaign_dates import Window
 from activities.campaign_life import STEP_NAMES, steps_of
 from activities.campaign_words import NEXT, differences, lines, notice_words, window_words
@@ -14,6 +16,7 @@ from activities.campaigns import STAGE_NAMES, Stage, VersionState, stage_of
 from activities.reviews import waiting_in
 from activities.sites import MANAGERS
 from tanpuhui import clock
+from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField
 from tanpuhui.web.auth import house, staff, staff_required
 from tanpuhui.web.forms import form_errors
@@ -104,6 +107,17 @@ def _one(campaign_id: UUID, errors: dict[str, str] | None = None) -> Answer:
             errors=errors or {},
         )
     return (page, 422) if errors else page
+
+
+@blueprint.get("/console/campaigns/<uuid:campaign_id>/board.pdf")
+@staff_required(*MANAGERS)
+def board_pdf(campaign_id: UUID) -> Answer:
+    """The boards to hang up: what everybody may see of them, and nothing else."""
+    now = clock.now()
+    with house().db.snapshot() as connection, session_on(connection) as session:
+        campaigns.managed(session, staff(), campaign_id)
+        found = boards(connection, campaign_id, now)
+    return paper(found, now)
 
 
 @blueprint.post("/console/campaigns/<uuid:campaign_id>/take-back")

@@ -457,7 +457,7 @@ def _team_up(district: _District, last_day: datetime) -> None:
             teams.list_me(house, resident_id, contest, version=agreed)
 
 
-_NICKNAMES = ("小满", "爱骑车的老周", "苏河晨跑", "绿豆汤🍵", "阿拉环保", "一只喜鹊", "Lulu", "晒太阳的猫")
+_NICKNAMES = ("小满", "爱骑车的老周", "苏河晨跑", "绿豆汤", "阿拉环保", "一只喜鹊", "Lulu", "晒太阳的猫")
 
 
 def _plan(district: _District) -> None:

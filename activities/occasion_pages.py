@@ -141,7 +141,7 @@ def draft_shown(session: Session, campaign: Campaign, version: CampaignVersion) 
         "totals": Totals(0, 0, 0, 0, 0),
         "own": 0,
         "part": None,
-        "joinable": False,
+        "joinable": None,
         **_about(session, rules),
         "now": now,
     }

@@ -117,6 +117,7 @@ HARMLESS_FIELDS = {
 #: What every column of an account's tables that could hold words, a day or a picture does hold.
 HELD = {
     "campaign_participant.campaign": "a campaign",
+    "campaign_entry.team": "the name of a team, or a community",
     "check_in.number": "of a certificate",
     "honour.claim_hash": "a fingerprint",
     "honour.decided_because": "of a member of staff",
