@@ -104,7 +104,7 @@ def join_team(campaign_id: UUID) -> Answer:
         teams.join(house(), resident().id, campaign_id, request.form.get("team", ""))
     except InvalidField as error:
         return _one(campaign_id, error)
-    return redirect(url_for("occasions.one", campaign_id=campaign_id, team="joined", _anchor="team"), 303)
+    return redirect(url_for("occasions.one", campaign_id=campaign_id, team="joined", _anchor="own-team"), 303)
 
 
 @blueprint.post("/campaigns/<uuid:campaign_id>/team/leave")
@@ -112,7 +112,7 @@ def join_team(campaign_id: UUID) -> Answer:
 def leave_team(campaign_id: UUID) -> Answer:
     """Leave the team; a second tap finds it done."""
     teams.leave(house(), resident().id, campaign_id)
-    return redirect(url_for("occasions.one", campaign_id=campaign_id, team="left", _anchor="team"), 303)
+    return redirect(url_for("occasions.one", campaign_id=campaign_id, team="left", _anchor="own-team"), 303)
 
 
 def draft_shown(session: Session, campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:

@@ -111,6 +111,8 @@ HARMLESS_FIELDS = {
     "name": "of a site, a kind of action, a tier or a place; of an honour, as its holder chose it",
     "name_zh": "of a kind of action or a tier",
     "name_en": "of a kind of action or a tier",
+    "names": "of the teams of a campaign, as its organisers call them",
+    "nickname": "on a board, of a person who chose to be listed; the database refuses one of a class or a family",
     "member": "the code on a member's card, without a name",
 }
 
