@@ -14,6 +14,7 @@ from activities.campaign_forms import Form, form_from, form_of, read_change
 from activities.campaign_templates import on_shelf, shelf
 from activities.campaign_words import (
     ACCOUNT_NAMES,
+    TEAM_KINDS,
     WEEKDAYS,
     observance_name,
     span_words,
@@ -163,6 +164,8 @@ def _form_page(
             kinds=[(kind.code, name_of(kind), "") for kind in _kinds(session)],
             communities=choices.communities(session, staff()),
             accounts=[(kind.value, gettext(name), "") for kind, name in ACCOUNT_NAMES.items()],
+            team_kinds=[("", gettext("不分队"), "")]
+            + [(kind, gettext(name), "") for kind, name in TEAM_KINDS.items()],
         )
     return (page, error.status) if error else page
 

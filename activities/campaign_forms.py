@@ -34,7 +34,7 @@ _SHOWN_AS = {
 #: What is chosen in an empty form.
 _EMPTY = {"when.by": "dates", "which": "ticked", "who": "all", "bonus.by": "percent", "announce_days": "7"}
 
-_LISTS = ("site_ids", "kinds", "divisions", "accounts", "when.weekly.weekdays")
+_LISTS = ("site_ids", "kinds", "divisions", "accounts", "when.weekly.weekdays", "teams.names")
 
 
 # --- from the form -------------------------------------------------------------------------------------------
@@ -51,6 +51,7 @@ def read_change(form: Form, sites: Sequence[Site]) -> ChangeIn:
         "accounts": form.getlist("accounts"),
         "goals": _filled(form, "goals", ("participants", "actions", "kg")),
         "bonus": _bonus(form),
+        "teams": _teams(form),
         "announce_days": _number(form, "announce_days"),
     }
     if form.get("who") == "some" and not rules["divisions"]:
@@ -112,6 +113,13 @@ def _bonus(form: Form) -> dict[str, Any] | None:
         "by": form.get("bonus.by", ""),
         **{name: value for name, value in found.items() if value is not None},
     }
+
+
+def _teams(form: Form) -> dict[str, Any] | None:
+    """The teams, one name a line; communities have theirs already."""
+    kind = form.get("teams.kind", "")
+    lines = [line.strip() for line in form.get("teams.names", "").splitlines() if line.strip()]
+    return {"kind": kind, "names": [] if kind == "community" else lines} if kind else None
 
 
 def _by_dates(form: Form) -> dict[str, Any]:
@@ -182,6 +190,8 @@ def form_of(title: str, rules: Rules) -> Form:
     form.setlist("accounts", [kind.value for kind in rules.accounts])
     _fill_part(form, "goals", rules.goals)
     _fill_part(form, "bonus", rules.bonus)
+    if rules.teams:
+        _fill(form, "teams", {"kind": rules.teams.kind, "names": "\n".join(rules.teams.names)})
     _fill_when(form, rules)
     return form
 

@@ -6,7 +6,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import campaign_desk, campaign_notices, campaigns, occasions
+from activities import campaign_desk, campaign_notices, campaigns, occasions, teams
+from activities.board_pages import paper
+from activities.boards import boards
 from activities.campaign_dates import Window
 from activities.campaign_life import STEP_NAMES, steps_of
 from activities.campaign_watch import TROUBLE_WORDS, watch
@@ -15,6 +17,7 @@ from activities.campaigns import STAGE_NAMES, Stage, VersionState, stage_of
 from activities.reviews import waiting_in
 from activities.sites import MANAGERS
 from tanpuhui import clock
+from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField
 from tanpuhui.staff import INVITERS, Role
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
@@ -94,6 +97,8 @@ def _one(campaign_id: UUID, errors: dict[str, str] | None = None) -> Answer:
             days=window_words(window),
             totals=occasions.counted(session.connection(), campaign_id),
             waiting=waiting_in(session, campaign_id),
+            told=campaign.announces_at is not None and campaign.announces_at <= now,
+            team_counts=teams.counts(session, campaign_id, campaigns.rules_of(session, campaign)),
             steps=[(step, gettext(STEP_NAMES[step.step])) for step in steps_of(session, campaign_id)],
             notices=[
                 (notice, notice_words(notice)) for notice in campaign_notices.notices_of(session, campaign_id)
@@ -109,6 +114,17 @@ def _one(campaign_id: UUID, errors: dict[str, str] | None = None) -> Answer:
             errors=errors or {},
         )
     return (page, 422) if errors else page
+
+
+@blueprint.get("/console/campaigns/<uuid:campaign_id>/board.pdf")
+@staff_required(*MANAGERS)
+def board_pdf(campaign_id: UUID) -> Answer:
+    """The boards to hang up: what everybody may see of them, and nothing else."""
+    now = clock.now()
+    with house().db.snapshot() as connection, session_on(connection) as session:
+        campaigns.managed(session, staff(), campaign_id)
+        found = boards(connection, campaign_id, now)
+    return paper(found, now)
 
 
 @blueprint.post("/console/campaigns/<uuid:campaign_id>/take-back")

@@ -3,6 +3,7 @@
 Rules are kept as JSON with each version of a campaign (`activities.campaigns.CampaignVersion`) and frozen once approved.
 """
 
+import unicodedata
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -159,6 +160,38 @@ class Goals(_Part):
         return self
 
 
+def _one_line(name: str) -> str:
+    """A name as people read it: one space where there were several, and nothing invisible."""
+    name = " ".join(unicodedata.normalize("NFC", name).split())
+    if any(unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Cn"} for character in name):
+        raise refuse(N_("名称里有看不见的字符，请重新输入。"))
+    return name
+
+
+TeamName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=30), AfterValidator(_one_line)
+]
+
+
+class Teams(_Part):
+    """Teams that residents may join: the communities of those who may take part, or those that are named."""
+
+    kind: Literal["community", "building", "school", "class"]
+    names: Annotated[list[TeamName], Field(max_length=200)] = []
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.kind == "community":
+            if self.names:
+                raise refuse(N_("按居（村）委会分队时，不用写队名。"))
+            return self
+        if len(self.names) < 2:
+            raise refuse(N_("请至少写两个队，一行一个。"))
+        if len({name.casefold() for name in self.names}) < len(self.names):
+            raise refuse(N_("有两个队同名，请改一改。"))
+        return self
+
+
 class Rules(_Part):
     """All rules of a campaign. `kinds` empty: whatever the sites credit.
 
@@ -173,6 +206,7 @@ class Rules(_Part):
     accounts: Accounts = []
     bonus: Bonus | None = None
     goals: Goals | None = None
+    teams: Teams | None = None
     announce_days: Annotated[Whole, Field(ge=0, le=60)] = 7
 
     def stored(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from activities.campaign_rules import (
     ByObservance,
     Goals,
     Rules,
+    Teams,
     Weekly,
 )
 from activities.campaigns import Stage
@@ -33,6 +34,13 @@ from tanpuhui.web.formatting import day, language, moment, name_of, whole
 #: As they are, with their type.
 gettext: Callable[..., str] = flask_babel.gettext
 ngettext: Callable[..., str] = flask_babel.ngettext
+
+TEAM_KINDS = {
+    "community": N_("居（村）委会"),
+    "building": N_("楼宇"),
+    "school": N_("学校"),
+    "class": N_("班级"),
+}
 
 WEEKDAYS = (N_("周一"), N_("周二"), N_("周三"), N_("周四"), N_("周五"), N_("周六"), N_("周日"))
 
@@ -92,6 +100,7 @@ def lines(session: Session, title: str, rules: Rules) -> list[Line]:
         Line(gettext("谁能参加"), who_words(session, rules.divisions, rules.accounts)),
         Line(gettext("额外积分"), bonus_words(rules.bonus) if rules.bonus else none),
         Line(gettext("目标"), goal_words(rules.goals) if rules.goals else none),
+        Line(gettext("分队"), team_words(rules.teams, named=True) if rules.teams else none),
         Line(
             gettext("预告"),
             ngettext("提前 %(num)s 天", "提前 %(num)s 天", rules.announce_days)
@@ -172,6 +181,16 @@ def goal_words(goals: Goals) -> str:
     if goals.kg:
         found.append(gettext("估算减排 %(kg)s 千克", kg=whole(goals.kg)))
     return listed(found)
+
+
+def team_words(teams: Teams, *, named: bool = False) -> str:
+    """Into which teams residents may go, by name if `named`."""
+    kind = gettext(TEAM_KINDS[teams.kind])
+    if teams.kind == "community":
+        return gettext("按%(kind)s，自愿加入", kind=kind)
+    count = ngettext("%(num)s 个队", "%(num)s 个队", len(teams.names))
+    said = gettext("按%(kind)s，%(count)s，自愿加入", kind=kind, count=count)
+    return gettext("%(said)s：%(names)s", said=said, names=listed(teams.names)) if named else said
 
 
 # --- when ----------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from activities import (
     sites,
     spot_checks,
     spot_judging,
+    teams,
     voiding,
 )
 from activities.actions import Action, ActionVoid
@@ -165,6 +166,7 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
         click.echo(f"\rday {day + 1} of {days}: {len(district.recorded)} actions", nl=False, err=True)
     click.echo("", err=True)
     _live_as_a_family(district, start, days)
+    _team_up(district, start + timedelta(days=days - 1))
     _void_some(district)
     _flag_codes(district)
     _write_in(district, start)
@@ -392,14 +394,23 @@ def _staffed_code(district: _District) -> str:
 
 
 def _launch(district: _District, days: int) -> None:
-    """A campaign that is over by the end, one that is open then, and one that is still to come."""
+    """A campaign that is over by the end, two that are open then, one of them with teams, and one that is still to come."""
     start, end = clock.now(), clock.now() + timedelta(days=days)
     half = start + (end - start) / 2
     few, some = ({"by": "percent", "amount": 20, "cap": cap, "budget": 30 * cap} for cap in (10, 40))
-    for title, kind, starts_at, ends_at, bonus in (
-        ("光盘行动周", SiteKind.CANTEEN, start, half, few),
-        ("绿色出行月", SiteKind.TRANSIT_STOP, half, end + timedelta(days=20), some),
-        ("旧衣新生周末", SiteKind.CLOTHES_BIN, end + timedelta(days=4), end + timedelta(days=6), None),
+    later = end + timedelta(days=20)
+    for title, kind, starts_at, ends_at, bonus, teams_in in (
+        ("光盘行动周", SiteKind.CANTEEN, start, half, few, None),
+        ("绿色出行月", SiteKind.TRANSIT_STOP, half, later, some, None),
+        (_CONTEST, SiteKind.CANTEEN, half, later, None, {"kind": "building", "names": _TEAMS}),
+        (
+            "旧衣新生周末",
+            SiteKind.CLOTHES_BIN,
+            end + timedelta(days=4),
+            end + timedelta(days=6),
+            None,
+            {"kind": "community"},
+        ),
     ):
         taking_part = [site.id for site, _token, _kinds in district.places if site.kind == kind]
         if taking_part:
@@ -410,6 +421,7 @@ def _launch(district: _District, days: int) -> None:
                     "announce_days": 60,
                     "bonus": bonus,
                     "goals": {"participants": 60},
+                    "teams": teams_in,
                 }
             )
             campaign_in = campaign_desk.CampaignIn(
@@ -418,6 +430,35 @@ def _launch(district: _District, days: int) -> None:
             campaign = campaign_desk.draft(district.house, district.organiser, campaign_in)
             campaign_desk.submit(district.house, district.organiser, campaign.id)
             campaign_desk.approve(district.house, district.officer, campaign.id, 1)
+
+
+#: The campaign with teams, and these.
+_CONTEST = "楼宇光盘赛"
+_TEAMS = ["一号楼", "二号楼", "临街商户"]
+
+
+def _team_up(district: _District, last_day: datetime) -> None:
+    """Most residents joined a team of the contest, few the last one, and ate together; some chose to be on its board."""
+    house, agreed = district.house, people.PRESENT[people.Document.BOARDS]
+    with house.db.reading_session() as session:
+        contest = session.exec(
+            select(Campaign.id).where(Campaign.title == _CONTEST).order_by(col(Campaign.created_at).desc())
+        ).first()
+    if contest is None:
+        return
+    token = next(token for site, token, _kinds in district.places if site.kind == SiteKind.CANTEEN)
+    for number, resident_id in enumerate(dict.fromkeys(district.residents)):
+        if number < 24:
+            with clock.pretending(last_day + timedelta(hours=6)):
+                _record(district, resident_id, token, kind="clean_plate")
+        if number % 4 != 3:
+            teams.join(house, resident_id, contest, _TEAMS[2 if number % 37 == 1 else number % 2])
+        if number % 4 == 1:
+            people.rename(house, resident_id, _NICKNAMES[number // 4 % len(_NICKNAMES)])
+            teams.list_me(house, resident_id, contest, version=agreed)
+
+
+_NICKNAMES = ("小满", "爱骑车的老周", "苏河晨跑", "绿豆汤", "阿拉环保", "一只喜鹊", "Lulu", "晒太阳的猫")
 
 
 def _plan(district: _District) -> None:

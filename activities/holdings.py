@@ -128,6 +128,22 @@ def _check_ins(resident_id: UUID) -> sa.Select[Any]:
     )
 
 
+def _of_campaigns(name: str) -> Callable[[UUID], sa.Select[Any]]:
+    """A resident's rows of table `name`, with the campaign that each is about."""
+
+    def query(resident_id: UUID) -> sa.Select[Any]:
+        rows, campaign = table(name), table("campaign")
+        shown = [column for column in rows.c if column.name not in {"campaign_id", "resident_id"}]
+        return (
+            sa.select(campaign.c.title, *shown)
+            .select_from(rows.join(campaign, campaign.c.id == rows.c.campaign_id))
+            .where(rows.c.resident_id == resident_id)
+            .order_by(*rows.primary_key)
+        )
+
+    return query
+
+
 HOLDINGS = (
     Holding(
         key="sign_ups",
@@ -150,6 +166,25 @@ HOLDINGS = (
         query=_check_ins,
         lasts=N_("保存到您删除这张证书或注销时；之后抹去是谁，编号作废，只留到场人数。"),
         forget=check_ins.forget,
+    ),
+    Holding(
+        key="teams",
+        what=N_("您在活动里加入的队"),
+        why=N_("把您的记录算进队的合计。谁在哪个队，从不公布。"),
+        tables=("campaign_entry",),
+        query=_of_campaigns("campaign_entry"),
+        lasts=N_("保存到您退出这个队或注销时，立即删除。"),
+        forget=discard("campaign_entry"),
+    ),
+    Holding(
+        key="boards",
+        what=N_("您选了上榜的活动"),
+        why=N_("只有您选了，那个活动的个人榜上才有您的昵称和减排量。"),
+        tables=("board_listing",),
+        query=_of_campaigns("board_listing"),
+        lasts=N_("保存到您退出这个榜单、关闭“参加榜单”或注销时，立即删除。"),
+        forget=discard("board_listing"),
+        by_consent="boards",
     ),
     Holding(
         key="photos",

@@ -4,15 +4,24 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 from sqlmodel import Session, col, select
+from werkzeug.wrappers import Response as AnyResponse
 
-from activities import occasions
+from activities import occasions, teams
 from activities.actions import Action
 from activities.campaign_dates import window_of
 from activities.campaign_rules import ByObservance, Goals, Rules, Weekly
-from activities.campaign_words import anchor_words, bonus_words, goal_words, weekly_words, who_words
+from activities.campaign_words import (
+    anchor_words,
+    bonus_words,
+    goal_words,
+    listed,
+    team_words,
+    weekly_words,
+    who_words,
+)
 from activities.campaigns import Campaign, CampaignVersion, rules_of
 from activities.known import Knowledge
 from activities.occasions import Occasion, Totals
@@ -23,10 +32,13 @@ from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField
 from tanpuhui.people import Resident
-from tanpuhui.web.auth import house, visitor
+from tanpuhui.web.auth import house, resident, resident_required, visitor
 from tanpuhui.web.formatting import whole
+from tanpuhui.web.forms import form_errors
 
 blueprint = Blueprint("occasions", __name__, template_folder="templates")
+
+Answer = str | AnyResponse | tuple[str, int]
 
 #: Milligrams in a kilogram.
 KG = 1_000_000
@@ -83,22 +95,50 @@ def index() -> str:
 
 
 @blueprint.get("/campaigns/<uuid:campaign_id>")
-def one(campaign_id: UUID) -> str:
+def one(campaign_id: UUID) -> Answer:
     """A campaign: what it is about, when, where, at which sites, and what it adds up to."""
+    return _one(campaign_id)
+
+
+def _one(campaign_id: UUID, error: InvalidField | None = None) -> Answer:
     now, who = clock.now(), visitor()
     with house().db.reading() as connection, session_on(connection) as session:
         occasion = occasions.one(connection, campaign_id, now)
         rules = rules_of(session, session.get_one(Campaign, campaign_id))
-        return render_template(
+        page = render_template(
             "activities/occasion.html",
             occasion=occasion,
             state=occasion.state(now),
+            part=teams.part_of(session, campaign_id, rules, who.id) if who else None,
+            joinable=occasion.state(now) in teams.JOINABLE,
+            form=request.form,
+            errors=form_errors(error) if error else {},
             taking_part=occasions.sites_of(connection, campaign_id, now),
             totals=occasions.totals(connection, occasion),
             own=occasions.own_part(connection, who.id, [campaign_id]).get(campaign_id, 0) if who else 0,
             **_about(session, rules),
             now=now,
         )
+    return (page, error.status) if error else page
+
+
+@blueprint.post("/campaigns/<uuid:campaign_id>/team")
+@resident_required
+def join_team(campaign_id: UUID) -> Answer:
+    """Join a team, or another one. A second tap finds it done."""
+    try:
+        teams.join(house(), resident().id, campaign_id, request.form.get("team", ""))
+    except InvalidField as error:
+        return _one(campaign_id, error)
+    return redirect(url_for("occasions.one", campaign_id=campaign_id, team="joined", _anchor="own-team"), 303)
+
+
+@blueprint.post("/campaigns/<uuid:campaign_id>/team/leave")
+@resident_required
+def leave_team(campaign_id: UUID) -> Answer:
+    """Leave the team; a second tap finds it done."""
+    teams.leave(house(), resident().id, campaign_id)
+    return redirect(url_for("occasions.one", campaign_id=campaign_id, team="left", _anchor="own-team"), 303)
 
 
 @blueprint.get("/campaigns/<uuid:campaign_id>/screen")
@@ -154,6 +194,8 @@ def draft_shown(session: Session, campaign: Campaign, version: CampaignVersion) 
         "taking_part": these(session.connection(), ids, now),
         "totals": Totals(0, 0, 0, 0, 0),
         "own": 0,
+        "part": None,
+        "joinable": None,
         **_about(session, rules),
         "now": now,
     }
@@ -173,5 +215,6 @@ def _about(session: Session, rules: Rules | None) -> dict[str, Any]:
         "anchor": anchor_words(session, when, when.year) if isinstance(when, ByObservance) else "",
         "bonus": bonus_words(detail.bonus) if detail.bonus else "",
         "goals": goal_words(detail.goals) if detail.goals else "",
+        "teams": team_words(detail.teams) if detail.teams else "",
         "fewest": occasions.FEWEST_TOLD,
     }

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import col
 
-from activities.campaign_rules import Bonus, Goals, Rules, When
+from activities.campaign_rules import Bonus, Goals, Rules, Teams, When
 from activities.campaigns import Campaign, CampaignSite
 from activities.places import Place, these
 from tanpuhui import clock
@@ -81,6 +81,7 @@ class Detail:
     kinds: Sequence[str]
     goals: Goals | None
     bonus: Bonus | None
+    teams: Teams | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def detail(rules: Rules) -> Detail:
         kinds=rules.kinds,
         goals=rules.goals,
         bonus=rules.bonus,
+        teams=rules.teams,
     )
 
 

@@ -193,7 +193,7 @@ def json_path(document: Any, where: Sequence[int | str]) -> str:
 def keeps_to(template: Template, rules: Rules) -> bool:
     """Whether rules stay within a template: its kinds or fewer, no bonus beyond its own, no longer than it is.
 
-    Words, sites, goals and who may take part are the organiser's own.
+    Words, sites, goals, teams and who may take part are the organiser's own.
     """
     kinds = not template.kinds or (bool(rules.kinds) and set(rules.kinds) <= set(template.kinds))
     return kinds and _bonus_within(template.bonus, rules.bonus) and _within(template, rules)
@@ -235,7 +235,7 @@ def _within(template: Template, rules: Rules) -> bool:
 def template_of(
     rules: Rules, *, code: str, title: dict[str, str], words: dict[str, str], author: str, licence: str
 ) -> Template:
-    """What others can do with the rules of a campaign: without its sites, its year and its divisions.
+    """What others can do with the rules of a campaign: without its sites, its year, its teams and its divisions.
 
     Raises InvalidField, as of a form: ``title_en``, ``author``.
     """

@@ -83,13 +83,17 @@ class DailyParticipant(SQLModel, table=True):
 
 
 class CampaignParticipant(SQLModel, table=True):
-    """How many standing actions a resident has in a campaign; 0 once all are voided."""
+    """How many standing actions a resident has in a campaign, and what they saved; 0 once all are voided.
+
+    `co2e_mg` (low value) leaves out what the city's own scheme credits.
+    """
 
     __tablename__ = "campaign_participant"
 
     campaign: str = Field(primary_key=True, max_length=36)
     resident_id: UUID = Field(primary_key=True)
     actions: int = Field(sa_type=sa.BigInteger)
+    co2e_mg: int = Field(default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class CampaignTotal(SQLModel, table=True):
@@ -166,11 +170,11 @@ _ADD_PARTICIPANTS = Statement(
 
 
 _ADD_CAMPAIGN_PARTICIPANTS = Statement(
-    "INSERT INTO campaign_participant (campaign, resident_id, actions) "
-    "SELECT q.campaign, q.resident_id, q.actions FROM {rows} WHERE true "
-    "ON CONFLICT (campaign, resident_id) DO UPDATE SET actions = campaign_participant.actions + excluded.actions "
-    "RETURNING campaign, resident_id, actions",
-    rows={"campaign": "text", "resident_id": "uuid", "actions": "int"},
+    "INSERT INTO campaign_participant (campaign, resident_id, actions, co2e_mg) "
+    "SELECT q.campaign, q.resident_id, q.actions, q.co2e_mg FROM {rows} WHERE true "
+    "ON CONFLICT (campaign, resident_id) DO UPDATE SET actions = campaign_participant.actions + excluded.actions, "
+    "co2e_mg = campaign_participant.co2e_mg + excluded.co2e_mg RETURNING campaign, resident_id, actions",
+    rows={"campaign": "text", "resident_id": "uuid", "actions": "int", "co2e_mg": "int"},
     campaign="text",
     resident_id="uuid",
     actions="int",
@@ -193,6 +197,7 @@ class _Sums:
         default_factory=lambda: defaultdict(lambda: dict.fromkeys(MEASURES, 0))
     )
     participants: dict[tuple[Any, ...], int] = field(default_factory=lambda: defaultdict(int))
+    saved: dict[tuple[str, UUID], int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, contribution: Contribution) -> None:
         """Count `contribution` in."""
@@ -202,6 +207,9 @@ class _Sums:
         if contribution.resident_id and contribution.participations:
             key = tuple(getattr(contribution, name) for name in _PARTICIPANT_KEY)
             self.participants[key] += contribution.participations
+            if contribution.campaign and not contribution.city_credited:
+                saved = contribution.measures.get("co2e_mg", 0)
+                self.saved[contribution.campaign, contribution.resident_id] += saved
 
 
 def fold(connection: Connection, feeds: Sequence[Feed], events: Sequence[Event]) -> None:
@@ -235,8 +243,13 @@ def _add_to_campaigns(connection: Connection, sums: _Sums) -> None:
             gained[campaign, resident_id] += count
     if gained:
         rows = [
-            {"campaign": campaign, "resident_id": resident_id, "actions": count}
-            for (campaign, resident_id), count in sorted(gained.items())
+            {
+                "campaign": key[0],
+                "resident_id": key[1],
+                "actions": count,
+                "co2e_mg": sums.saved.get(key, 0),
+            }
+            for key, count in sorted(gained.items())
         ]
         for row in _ADD_CAMPAIGN_PARTICIPANTS.run(connection, rows):
             before = row.actions - gained[row.campaign, row.resident_id]

@@ -55,6 +55,7 @@ class Document(StrEnum):
 #: The version of each text that is put before people today.
 PRESENT = dict.fromkeys(Document, "2026-11") | {
     Document.PRIVACY: CONSENT_VERSION,
+    Document.BOARDS: "2026-11-2",
     Document.PLACE_HINTS: "2026-11-2",
 }
 

@@ -111,12 +111,15 @@ HARMLESS_FIELDS = {
     "name": "of a site, a kind of action, a tier or a place; of an honour, as its holder chose it",
     "name_zh": "of a kind of action or a tier",
     "name_en": "of a kind of action or a tier",
+    "names": "of the teams of a campaign, as its organisers call them",
+    "nickname": "on a board, of a person who chose to be listed; the database refuses one of a class or a family",
     "member": "the code on a member's card, without a name",
 }
 
 #: What every column of an account's tables that could hold words, a day or a picture does hold.
 HELD = {
     "campaign_participant.campaign": "a campaign",
+    "campaign_entry.team": "the name of a team, or a community",
     "check_in.number": "of a certificate",
     "honour.claim_hash": "a fingerprint",
     "honour.decided_because": "of a member of staff",

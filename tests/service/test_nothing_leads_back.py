@@ -25,7 +25,7 @@ import time_machine
 from flask.testing import FlaskClient
 from sqlmodel import SQLModel
 
-from activities import codes, devices, members, review, spot_checks
+from activities import codes, devices, members, review, spot_checks, teams
 from activities.bands import Band
 from activities.declaring import report
 from activities.photos import Photo
@@ -115,7 +115,11 @@ def live(world: World, time: Any) -> Life:
     today = clock.today()
     declaration = report(house, world.officer, FOOD, today - timedelta(days=1), today - timedelta(days=1))
     me = came_in(world)
-    world.campaign(site, bonus={"by": "points", "amount": 5, "cap": 8, "budget": 3})
+    buildings = {"kind": "building", "names": ["甲楼", "乙楼"]}
+    bonus = {"by": "points", "amount": 5, "cap": 8, "budget": 3}
+    campaign = world.campaign(site, bonus=bonus, teams=buildings)
+    teams.join(house, resident.id, campaign.id, "甲楼")
+    teams.list_me(house, resident.id, campaign.id, version=PRESENT[Document.BOARDS])
     recorded = world.scan(resident, code, kind="clean_plate", key="key-of-theirs-2")
     consents.give(house, resident.id, Document.PLACE_HINTS, PRESENT[Document.PLACE_HINTS])
     with house.db.session() as session:
@@ -210,7 +214,7 @@ def addresses(world: World, life: Life) -> list[str]:
             "code_id": column("id", "code"),
             "version_id": column("id", "factor_version")[:3],
             "code": ["clean_plate", "carton_reuse"],
-            "campaign_id": ["00000000-0000-7000-8000-000000000000"],
+            "campaign_id": column("id", "campaign")[:2],
             "check_id": column("id", "spot_check"),
             "gathering_id": column("id", "gathering"),
             "feedback_id": column("id", "feedback"),
@@ -340,6 +344,8 @@ def test_the_id_that_stays_leads_to_no_person(world: World, time: Any) -> None:
         "member_card",
         "sign_up",
         "check_in",
+        "campaign_entry",
+        "board_listing",
         "family_account",
         "family_guardian",
     }

@@ -75,6 +75,7 @@ OPERATIONS = [
     ("PUT", "/api/v1/bureau/observances/{key}/{year}"),
     ("DELETE", "/api/v1/bureau/observances/{key}/{year}"),
     ("GET", "/api/v1/campaigns/{campaign_id}/bonus"),
+    ("GET", "/api/v1/campaigns/{campaign_id}/boards"),
     ("GET", "/api/v1/honours/{honour}"),
     ("GET", "/api/v1/campaigns"),
     ("GET", "/api/v1/campaigns/{campaign_id}"),
@@ -96,6 +97,7 @@ PUBLIC = {
     ("get", "/api/v1/limits"),
     ("get", "/api/v1/observances"),
     ("get", "/api/v1/campaigns/{campaign_id}/bonus"),
+    ("get", "/api/v1/campaigns/{campaign_id}/boards"),
     ("get", "/api/v1/honours/{honour}"),
     ("get", "/api/v1/gatherings"),
 }
@@ -288,6 +290,10 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
         ("GET", "/api/v1/methodologies"): (None, {}),
         ("GET", "/api/v1/evidence"): (None, {}),
         ("GET", "/api/v1/limits"): (None, {}),
+        ("GET", "/api/v1/campaigns/{campaign_id}/boards"): (
+            None,
+            {"path_parameters": {"campaign_id": str(generous.id)}},
+        ),
         ("GET", "/api/v1/campaigns/{campaign_id}/bonus"): (
             None,
             {"path_parameters": {"campaign_id": str(generous.id)}},

@@ -319,6 +319,7 @@ ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict
     ("POST", "console.void", lambda them: f"/console/actions/{them.action}/void", lambda _: REASON, 403),
     ("GET", "campaigns.listed", lambda _: "/console/campaigns", lambda _: {}, 200),
     ("GET", "campaigns.one", _campaign(""), lambda _: {}, 403),
+    ("GET", "campaigns.board_pdf", _campaign("/board.pdf"), lambda _: {}, 403),
     ("POST", "campaigns.take_back", _campaign("/take-back"), lambda _: {}, 403),
     ("POST", "campaigns.cancel", _campaign("/cancel"), lambda _: REASON, 403),
     (
