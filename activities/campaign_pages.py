@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from activities import campaign_desk, campaign_notices, campaigns, occasions
 from activities.campaign_dates import Window
 from activities.campaign_life import STEP_NAMES, steps_of
+from activities.campaign_reports import CampaignReport
 from activities.campaign_words import NEXT, differences, lines, notice_words, window_words
 from activities.campaigns import STAGE_NAMES, Stage, VersionState, stage_of
 from activities.reviews import waiting_in
@@ -92,6 +93,7 @@ def _one(campaign_id: UUID, errors: dict[str, str] | None = None) -> Answer:
             days=window_words(window),
             totals=occasions.counted(session.connection(), campaign_id),
             waiting=waiting_in(session, campaign_id),
+            reported=session.get(CampaignReport, campaign_id) is not None,
             steps=[(step, gettext(STEP_NAMES[step.step])) for step in steps_of(session, campaign_id)],
             notices=[
                 (notice, notice_words(notice)) for notice in campaign_notices.notices_of(session, campaign_id)

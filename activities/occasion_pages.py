@@ -3,11 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext
 from sqlmodel import Session, col, select
+from werkzeug.wrappers import Response as AnyResponse
 
-from activities import occasions
+from activities import campaign_reminders, occasions
 from activities.campaign_dates import window_of
 from activities.campaign_rules import ByObservance, Goals, Rules, Weekly
 from activities.campaign_words import anchor_words, bonus_words, goal_words, listed, weekly_words
@@ -18,8 +19,8 @@ from activities.sites import Site
 from tanpuhui import clock
 from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
-from tanpuhui.errors import InvalidField
-from tanpuhui.web.auth import house, visitor
+from tanpuhui.errors import InvalidField, NotFound
+from tanpuhui.web.auth import house, resident, resident_required, visitor
 from tanpuhui.web.formatting import whole
 
 blueprint = Blueprint("occasions", __name__, template_folder="templates")
@@ -44,6 +45,26 @@ def goal_progress(goals: Goals | None, totals: Totals | None) -> list[tuple[str,
     return [
         (label, min(now, most), most, f"{whole(now)} / {whole(most)}") for label, now, most in reached if most
     ]
+
+
+@blueprint.app_template_filter()
+def occasion_title(campaign_id: str) -> str:
+    """What a campaign is called; nothing, if it is no longer known."""
+    with house().db.reading() as connection:
+        try:
+            return occasions.one(connection, UUID(campaign_id), clock.now()).title
+        except NotFound:
+            return ""
+
+
+@blueprint.app_template_global()
+def reminder_of(occasion: Occasion) -> str:
+    """``on`` if the visitor will be reminded of a campaign, ``off`` if they can ask for it, or nothing."""
+    who = visitor()
+    if who is None or not campaign_reminders.may_ask(occasion, clock.now()):
+        return ""
+    with house().db.reading() as connection:
+        return "on" if campaign_reminders.wants(connection, who.id, occasion.id) else "off"
 
 
 @blueprint.get("/campaigns")
@@ -74,6 +95,15 @@ def one(campaign_id: UUID) -> str:
             **_about(session, rules),
             now=now,
         )
+
+
+@blueprint.post("/campaigns/<uuid:campaign_id>/remind")
+@resident_required
+def remind(campaign_id: UUID) -> AnyResponse:
+    """Ask to be reminded on the day before, or no more."""
+    wanted = request.form.get("wanted") == "on"
+    campaign_reminders.ask(house(), resident().id, campaign_id, on=wanted)
+    return redirect(url_for("occasions.one", campaign_id=campaign_id), 303)
 
 
 def draft_shown(session: Session, campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:
