@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from activities.campaign_report_words import Section, made, sections, title
+from activities.campaign_report_words import Section, made, sections, title, untold
 from tanpuhui.csvtext import write_sheet
 from tanpuhui.pdf import (
     Block,
@@ -127,10 +127,7 @@ class _Sheet:
 
     def _table(self, section: Section) -> None:
         spaces = _spaces(section)
-        numbers = [
-            all(not row[at] or _NUMBER.fullmatch(row[at]) for row in section.rows)
-            for at in range(len(spaces))
-        ]
+        numbers = [_is_of_numbers([row[at] for row in section.rows]) for at in range(len(spaces))]
         head = [_set(text, _HEAD, space - 8) for text, space in zip(section.head, spaces, strict=True)]
 
         def line(blocks: Sequence[Block], ground: str = "") -> None:
@@ -190,7 +187,12 @@ class _Sheet:
         self._y = base + 22
 
 
-_NUMBER = re.compile(r"[\d.,\s%–−/]+\D{0,12}|[^\d\s]{1,12}")
+_NUMBER = re.compile(r"[−\d][\d.,\s%–−]*\D{0,10}")
+
+
+def _is_of_numbers(cells: Sequence[str]) -> bool:
+    """Whether a column stands at the right: all of it are numbers, or left out."""
+    return all(cell == untold() or _NUMBER.fullmatch(cell) for cell in cells)
 
 
 def _spaces(section: Section) -> list[float]:

@@ -1,6 +1,6 @@
 """A closing report in words: the sections that page and PDF draw, from its snapshot alone, in the language of the moment."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -125,8 +125,13 @@ def _approved(about: Mapping[str, Any]) -> str:
 # --- what it adds up to --------------------------------------------------------------------------------------
 
 
+def untold() -> str:
+    """What stands for a number that is left out."""
+    return gettext("不公布")
+
+
 def _told(number: int | None, words: Callable[[int], object] = whole) -> str:
-    return gettext("不公布") if number is None else str(words(number))
+    return untold() if number is None else str(words(number))
 
 
 def _line(row: Mapping[str, Any], label: str) -> tuple[str, ...]:
@@ -194,7 +199,7 @@ def _proof(snapshot: Snapshot) -> Section | None:
     rows = [_line(row, _label(row, names[row["key"]])) for row in snapshot["tables"]["proof"]]
     if not rows:
         return None
-    rows += [_line(row, "· " + _label(row, row[language()])) for row in snapshot["tables"]["evidence"]]
+    rows += [_line(row, "– " + _label(row, row[language()])) for row in snapshot["tables"]["evidence"]]
     text = gettext("经过验证的和居民自报的分开列。“一共”里两样都有，请不要把自报的当作经过验证。")
     return Section(gettext("有多少经过验证？"), (text,), (), _heads(gettext("证据")), tuple(rows))
 
@@ -241,7 +246,7 @@ def _by_place(snapshot: Snapshot) -> Section | None:
     for street in snapshot["tables"]["street"]:
         rows.append(_line(street, _label(street, street[language()])))
         rows += [
-            _line(row, "· " + _label(row, row[language()]))
+            _line(row, "– " + _label(row, row[language()]))
             for row in snapshot["tables"]["community"]
             if row["key"].startswith(street["key"]) and row["city"] is street["city"]
         ]
@@ -321,8 +326,9 @@ def _checked(snapshot: Snapshot) -> Section | None:
         )
         for row in snapshot["checked"]
     )
-    head = (gettext("证据"), gettext("已判断"), gettext("有错"), gettext("95%% 区间"))
-    return Section(gettext("抽查出多少有错？"), (), (), head, rows) if rows else None
+    head = (gettext("证据"), gettext("已判断"), gettext("有错"), gettext("区间"))
+    note = gettext("随机抽查的记录里有错的；区间按 Wilson 方法，可信程度是百分之九十五。")
+    return Section(gettext("抽查出多少有错？"), (), (), head, rows, note=note) if rows else None
 
 
 def _bonus(snapshot: Snapshot) -> Section | None:
@@ -357,7 +363,7 @@ def _how(snapshot: Snapshot) -> Section:
                 "减排量是按公开因子估算的，不是核证的减排量；活动不是唯一的原因，上面也写了居民自己怎么说。"
             ),
             gettext("不到 5 人的数不公布。为了不让人从别的数推算出来，有的数也一起不公布。"),
-            gettext("报告生成后不再改变。之后撤销的记录写在活动的页面上，不改这里的数。"),
+            gettext("报告生成后不再改变。之后撤销的记录，在网页上另外说明，不改这里的数。"),
             gettext("格式第 %(format)s 版。", format=snapshot["format"]),
         ),
     )
@@ -383,10 +389,3 @@ def since_words(since: Mapping[str, int]) -> str:
             )
         )
     return said(*told)
-
-
-def texts(parts: Sequence[Section]) -> Iterator[str]:
-    """Every word of a report."""
-    for part in parts:
-        yield from (part.title, *part.text, *(text for pair in part.facts for text in pair))
-        yield from (*part.head, *(cell for row in part.rows for cell in row), part.note)
