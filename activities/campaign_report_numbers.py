@@ -116,7 +116,7 @@ def _rows(connection: Connection, within: Within, key: Any, given: Any = None) -
     return sorted(rows, key=lambda row: (row["city"], row["key"]))
 
 
-def _plain(row: Mapping[str, Any]) -> Row:
+def _plain(row: sa.RowMapping) -> Row:
     key = row["key"]
     return {
         "key": key if isinstance(key, str) else key.isoformat(),
@@ -151,7 +151,7 @@ def pollutants(connection: Connection, within: Within) -> list[Row]:
     found = []
     for name in POLLUTANTS:
         column = col(getattr(Action, f"{name}_ug"))
-        query = (
+        query: Any = (
             sa.select(
                 col(Action.city_credited).label("city"),
                 sa.func.sum(column).label("ug"),
@@ -236,7 +236,7 @@ def names(connection: Connection, found: Mapping[str, Iterable[Row]]) -> None:
     ):
         wanted = {row["key"] for row in found[table]}
         columns: Any = (col(getattr(model, name)) for name in ("code", zh, en))
-        rows = connection.execute(sa.select(*columns).where(col(model.code).in_(wanted)))  # type: ignore[attr-defined]
+        rows = connection.execute(sa.select(*columns).where(col(model.code).in_(wanted)))
         called = {code: (in_zh, in_en) for code, in_zh, in_en in rows}
         for row in found[table]:
             row["zh"], row["en"] = called.get(row["key"], (row["key"], row["key"]))
