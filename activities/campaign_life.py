@@ -131,10 +131,11 @@ def _settle(_house: House, session: Session, campaign: Campaign, now: datetime) 
 
 
 def _report(house: House, session: Session, campaign: Campaign, now: datetime) -> None:
-    campaign_reports.make(house, session, campaign, now)
+    campaign_reports.make(house, session, campaign.id, now)
 
 
 def _honour(_house: House, session: Session, campaign: Campaign, _now: datetime) -> None:
+    campaign_reports.report_of(session, campaign.id)  # or it is too early to say so
     notify(session.connection(), campaign.id, NoticeKind.REPORTED)
 
 

@@ -29,6 +29,7 @@ from activities.reviews import ActionReview, ReviewState, waiting_in
 from activities.sites import Site
 from tanpuhui import clock
 from tanpuhui.bureau.suppression import FEWEST, told
+from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
 from tanpuhui.errors import NotFound
 from tanpuhui.rooms import House
@@ -57,11 +58,15 @@ GUARDS = (
 )
 
 
-def make(house: House, session: Session, campaign: Campaign, now: datetime) -> None:
-    """Write the report of a campaign down, as things stand at `now`, unless there is one."""
-    if session.get(CampaignReport, campaign.id) is None:
-        made = snapshot(house, session, campaign, now)
-        session.add(CampaignReport(campaign_id=campaign.id, format=FORMAT, made_at=now, snapshot=made))
+def make(house: House, session: Session, campaign_id: UUID, now: datetime) -> None:
+    """Write the report of a campaign down, as things stand at `now`, unless there is one.
+
+    It is read at one moment, whatever is written meanwhile: the numbers of its tables belong together.
+    """
+    if session.get(CampaignReport, campaign_id) is None:
+        with house.db.snapshot() as connection, session_on(connection) as reading:
+            made = snapshot(house, reading, reading.get_one(Campaign, campaign_id), now)
+        session.add(CampaignReport(campaign_id=campaign_id, format=FORMAT, made_at=now, snapshot=made))
 
 
 def snapshot(house: House, session: Session, campaign: Campaign, now: datetime) -> dict[str, Any]:

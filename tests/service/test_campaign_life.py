@@ -180,7 +180,7 @@ def test_a_step_that_fails_holds_nobody_up_and_is_tried_again(
         if campaign.id == first.id:
             raise ValueError("broken")
 
-    monkeypatch.setattr(campaign_life, "WORK", {Step.SETTLE: broken})
+    monkeypatch.setattr(campaign_life, "WORK", {**campaign_life.WORK, Step.SETTLE: broken})
     tick(world.house)
     assert Step.SETTLE not in {one.step for one in taken(world.house, first.id)}
     assert Step.SETTLE in {one.step for one in taken(world.house, second.id)}

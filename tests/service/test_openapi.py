@@ -200,7 +200,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
     given = {"by": "points", "amount": 5, "cap": 50, "budget": 500}
     generous = world.campaign(world.site("clean_plate"), bonus=given)
     with world.house.db.session() as session:
-        campaign_reports.make(world.house, session, generous, now)
+        campaign_reports.make(world.house, session, generous.id, now)
     rules = {"when": by_dates(now, now + timedelta(hours=2)), "site_ids": [str(site.id)]}
     campaign = {"title": "六五环境日", "division_code": DISTRICT, "rules": rules}
     drafted, asked, seen, gone = (

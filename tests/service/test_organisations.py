@@ -185,7 +185,7 @@ class Tenant:
         )
         self.campaign = world.launch(campaign_in, by=self.organiser)
         with world.house.db.session() as session:
-            campaign_reports.make(world.house, session, self.campaign, clock.now())
+            campaign_reports.make(world.house, session, self.campaign.id, clock.now())
         with world.house.db.reading_session() as session:
             self.notice = campaign_notices.notices_of(session, self.campaign.id)[0].id
 
