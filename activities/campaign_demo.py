@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
-from activities import campaign_life, campaign_reminders, campaign_thanks, otherwise
+from activities import campaign_life, campaign_notices, campaign_reminders, campaign_thanks, otherwise
 from activities.actions import Action
+from activities.campaign_notices import NoticeKind
 from activities.campaign_reports import CampaignReport
 from activities.campaigns import Campaign
 from activities.otherwise import Otherwise, is_asked_about
@@ -39,6 +40,7 @@ def run_campaigns(house: House, organiser: Principal, residents: Sequence[UUID])
         campaign_thanks.thank(
             house, organiser, campaign_id, "谢谢每一位把饭菜吃完的邻居，还有帮忙贴海报的志愿者！下次再来。"
         )
+    _read_what_is_over(house, organiser)
     for campaign_id in coming:
         for one in agreed[-3:]:
             campaign_reminders.ask(house, one, campaign_id, on=True)
@@ -57,6 +59,20 @@ def _answer(house: House, agreed: Sequence[UUID]) -> None:
     asked = [pair for pair in made if is_asked_about(pair[0])]
     for number, (action_id, resident_id) in enumerate(asked[:-10]):  # of the latest nobody has answered yet
         otherwise.answer(house, resident_id, action_id, _SAID[number % len(_SAID)])
+
+
+def _read_what_is_over(house: House, organiser: Principal) -> None:
+    """The organisers have read what they were told of campaigns that began, but not yet the reports."""
+    with house.db.reading_session() as session:
+        read = [
+            notice.id
+            for notice, campaign in campaign_notices.unseen(session, organiser)
+            if notice.kind is not NoticeKind.REPORTED
+            and campaign.starts_at is not None
+            and campaign.starts_at <= clock.now()
+        ]
+    for notice_id in read:
+        campaign_notices.mark_seen(house, organiser, notice_id)
 
 
 def _keep_the_calendar(house: House) -> None:

@@ -23,7 +23,7 @@ from tanpuhui.errors import CampaignMovedOn, NotFound
 from tanpuhui.inbox import Message, Note, tell
 from tanpuhui.jobs import Job
 from tanpuhui.letters import Letter
-from tanpuhui.people import take_turn
+from tanpuhui.people import ResidentStatus, take_turn
 from tanpuhui.rooms import House
 
 #: So many are told in one transaction.
@@ -62,7 +62,9 @@ def ask(house: House, resident_id: UUID, campaign_id: UUID, *, on: bool) -> None
     """Ask to be reminded, or no more; again changes nothing. Raises NotFound, CampaignMovedOn (too late to ask)."""
 
     def work(connection: Connection) -> None:
-        take_turn(connection, [resident_id])
+        here = take_turn(connection, [resident_id]).get(resident_id)
+        if here is None or here.status != ResidentStatus.ACTIVE:
+            raise NotFound
         this = (
             col(CampaignReminder.campaign_id) == campaign_id,
             col(CampaignReminder.resident_id) == resident_id,

@@ -18,6 +18,8 @@ blueprint = Blueprint("otherwise", __name__, template_folder="templates")
 @blueprint.app_template_global()
 def otherwise_asked(action: Action) -> tuple[str, list[tuple[str, str]]] | None:
     """The question about a record of the visitor's, with its answers, if there is one."""
+    if not otherwise.is_asked_about(action.id):
+        return None
     with house().db.reading() as connection:
         if not otherwise.is_open(connection, action.id, action.resident_id):
             return None

@@ -14,7 +14,7 @@ from activities.campaign_notices import NoticeKind, notices_of
 from activities.campaign_words import notice_words
 from activities.campaigns import Campaign
 from tanpuhui import clock, jobs, people
-from tanpuhui.errors import CampaignMovedOn, InvalidField, NotAllowed
+from tanpuhui.errors import CampaignMovedOn, InvalidField, NotAllowed, NotFound
 from tanpuhui.people import Resident
 from tanpuhui.rooms import House, build_house
 from tests.browser import browser
@@ -81,6 +81,8 @@ def test_who_asked_is_told_once_by_however_many_workers(
     assert notice.params == {"at": START.isoformat(), "no_code": 1, "paused": 0}
     with world.app.test_request_context():
         assert "还有 1 个点位没有可用的码" in notice_words(notice)
+    with pytest.raises(NotFound):
+        campaign_reminders.ask(world.house, residents[4].id, campaign.id, on=True)
     with pytest.raises(CampaignMovedOn):  # everybody was reminded
         campaign_reminders.ask(world.house, residents[0].id, campaign.id, on=True)
 
