@@ -8,7 +8,7 @@ from flask import Response
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field, ValidationError
 
-from activities import campaign_desk, campaign_templates, campaigns
+from activities import campaign_desk, campaign_reports, campaign_templates, campaigns
 from activities.campaign_rules import Rules
 from activities.campaign_templates import Shelved
 from activities.campaigns import Campaign, CampaignVersion, Stage, VersionState, stage_of
@@ -91,6 +91,20 @@ class CampaignWithVersionsOut(CampaignOut):
     versions: list[RulesVersionOut]
 
 
+class CampaignReportOut(BaseModel):
+    """A closing report: when it was made, in which `format`, and all it says (docs/campaign-reports.md).
+
+    What is null is left out, because it is of fewer than five people or would give one of these away. `since`: how many records
+    were voided or confirmed after the report was made; it does not change for that.
+    """
+
+    campaign_id: UUID
+    format: int
+    made_at: str
+    snapshot: dict[str, Any]
+    since: dict[str, int]
+
+
 class CampaignsOut(BaseModel):
     """Campaigns: those without a date first, then the latest."""
 
@@ -143,6 +157,24 @@ def blueprint(house: House) -> APIBlueprint:
     )
     def get_campaign(path: CampaignPath) -> Response:
         return answer(path.campaign_id)
+
+    @api.get(
+        "/campaigns/<campaign_id>/report",
+        summary="The closing report of a campaign",
+        responses={"200": CampaignReportOut, **READING},
+    )
+    def get_report(path: CampaignPath) -> Response:
+        with house.db.reading_session() as session:
+            campaigns.managed(session, machine(), path.campaign_id)
+            report = campaign_reports.report_of(session, path.campaign_id)
+            said = {
+                "campaign_id": str(path.campaign_id),
+                "format": report.format,
+                "made_at": iso(report.made_at),
+                "snapshot": report.snapshot,
+                "since": dict(campaign_reports.since(session, report)),
+            }
+        return json_answer(said)
 
     @api.post(
         "/campaigns",

@@ -33,6 +33,8 @@ class NoticeKind(StrEnum):
     NOT_MOVED = "not_moved"
     NO_DAYS = "no_days"
     LATE = "late"
+    BEGINS = "begins"
+    REPORTED = "reported"
 
 
 class CampaignNotice(SQLModel, table=True):

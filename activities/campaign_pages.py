@@ -11,6 +11,7 @@ from activities.board_pages import paper
 from activities.boards import boards
 from activities.campaign_dates import Window
 from activities.campaign_life import STEP_NAMES, steps_of
+from activities.campaign_reports import CampaignReport
 from activities.campaign_watch import TROUBLE_WORDS, watch
 from activities.campaign_words import NEXT, differences, lines, notice_words, window_words
 from activities.campaigns import STAGE_NAMES, Stage, VersionState, stage_of
@@ -99,6 +100,7 @@ def _one(campaign_id: UUID, errors: dict[str, str] | None = None) -> Answer:
             waiting=waiting_in(session, campaign_id),
             told=campaign.announces_at is not None and campaign.announces_at <= now,
             team_counts=teams.counts(session, campaign_id, campaigns.rules_of(session, campaign)),
+            reported=session.get(CampaignReport, campaign_id) is not None,
             steps=[(step, gettext(STEP_NAMES[step.step])) for step in steps_of(session, campaign_id)],
             notices=[
                 (notice, notice_words(notice)) for notice in campaign_notices.notices_of(session, campaign_id)

@@ -15,8 +15,8 @@ from sqlmodel import Session, col, select
 from activities.actions import Action
 from activities.attempts import ScanAttempt
 from activities.campaign_life import LATE_AFTER, Step, due_steps, steps_of
+from activities.campaign_readiness import with_code
 from activities.campaigns import Campaign, sites_of
-from activities.codes import NEVER_SHOWN, Code
 from activities.sites import Site, SiteStatus
 from tanpuhui import clock, errors, outbox
 from tanpuhui.errors import Refused
@@ -105,19 +105,13 @@ def _troubled(
     session: Session, campaign: Campaign, sites: Sequence[Site], now: datetime
 ) -> Iterator[tuple[Site, Trouble]]:
     ids = [site.id for site in sites]
-    in_use = select(Code.site_id).where(
-        col(Code.site_id).in_(ids),
-        col(Code.revoked_at).is_(None),
-        sa.or_(col(Code.valid_until).is_(None), col(Code.valid_until) > now),
-        col(Code.kind).not_in(NEVER_SHOWN),
-    )
-    with_code = set(session.exec(in_use.distinct()))
+    ready = with_code(session, ids, now)
     begun = campaign.starts_at is not None and campaign.starts_at <= now
     heard = _heard(session, campaign, ids) if begun else set(ids)
     for site in sites:
         if site.status is SiteStatus.CLOSED:
             yield site, Trouble.CLOSED
-        elif site.id not in with_code:
+        elif site.id not in ready:
             yield site, Trouble.NO_CODE
         elif site.id not in heard:
             yield site, Trouble.SILENT

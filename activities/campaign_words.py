@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import flask_babel
 from sqlmodel import Session, col, select
@@ -29,7 +29,7 @@ from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField
 from tanpuhui.i18n import N_
 from tanpuhui.people import AccountKind
-from tanpuhui.web.formatting import day, language, moment, name_of, whole
+from tanpuhui.web.formatting import day, language, moment, name_of, said, whole
 
 #: As they are, with their type.
 gettext: Callable[..., str] = flask_babel.gettext
@@ -60,8 +60,8 @@ NEXT = {
     Stage.APPROVED: N_("已批准。到预告的日子，居民就能看到。现在可以打印海报。"),
     Stage.ANNOUNCED: N_("居民已经能看到预告。到时间会自动开始，现在可以打印海报。"),
     Stage.OPEN: N_("正在进行。到时间会自动结束。"),
-    Stage.CLOSED: N_("已经结束。等晚到的记录都收齐，会自动结算。"),
-    Stage.SETTLED: N_("已经结算，过一段时间自动归档。"),
+    Stage.CLOSED: N_("已经结束。等晚到的记录都收齐，会自动结算，并做好总结报告。"),
+    Stage.SETTLED: N_("已经结算，总结报告做好了。可以谢谢大家，也可以提名先进。过一段时间自动归档。"),
     Stage.ARCHIVED: N_("已经归档，只供查看。"),
     Stage.CANCELLED: N_("已经取消，之后的记录不计入活动。"),
 }
@@ -321,6 +321,7 @@ _PLAIN = {
     NoticeKind.RETURNED: N_("被退回了，请按原因修改后再提交。"),
     NoticeKind.NOT_MOVED: N_("节日的日期改了，但活动已经开始，没有跟着改。"),
     NoticeKind.NO_DAYS: N_("节日公布的日期排不出还没过去的日子，请修改活动的时间。"),
+    NoticeKind.REPORTED: N_("总结报告做好了。可以写一句感谢，也可以提名先进。"),
 }
 
 
@@ -337,8 +338,26 @@ def notice_words(notice: CampaignNotice) -> str:
         case NoticeKind.LATE:
             step = gettext(STEP_NAMES[Step(notice.params["step"])])
             return gettext("“%(step)s”晚了一些才完成：系统当时停了一段时间。", step=step)
+        case NoticeKind.BEGINS:
+            return _begins(notice)
         case kind:
             return gettext(_PLAIN[kind])
+
+
+def _begins(notice: CampaignNotice) -> str:
+    """When it begins, and what is not ready."""
+    at = moment(datetime.fromisoformat(notice.params["at"]))
+    no_code, paused = notice.params["no_code"], notice.params["paused"]
+    told = [gettext("活动 %(at)s 开始。", at=at)]
+    if no_code:
+        told.append(
+            ngettext("还有 %(num)s 个点位没有可用的码。", "还有 %(num)s 个点位没有可用的码。", no_code)
+        )
+    if paused:
+        told.append(ngettext("还有 %(num)s 个点位暂停开放。", "还有 %(num)s 个点位暂停开放。", paused))
+    if not no_code and not paused:
+        told.append(gettext("点位都有可用的码。海报贴好了吗？"))
+    return said(*told)
 
 
 _DAYS = frozenset({"first", "last", "was"})

@@ -38,6 +38,7 @@ from activities import (
     voiding,
 )
 from activities.actions import Action, ActionVoid
+from activities.campaign_demo import run_campaigns
 from activities.campaign_rules import Rules, by_dates
 from activities.campaign_templates import shipped
 from activities.campaigns import Campaign, rules_of
@@ -167,6 +168,8 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
     click.echo("", err=True)
     _live_as_a_family(district, start, days)
     _team_up(district, start + timedelta(days=days - 1))
+    house.relay.drain()
+    run_campaigns(house, district.organiser, district.residents)
     _void_some(district)
     _flag_codes(district)
     _write_in(district, start)

@@ -138,6 +138,23 @@ def error_rates(connection: Connection, first: date, last: date) -> ErrorRates:
     )
 
 
+def campaign_rates(connection: Connection, campaign_id: UUID) -> dict[bool, Rate]:
+    """The error rates of the samples of a campaign: of its verified and of its self-declared records, where some were drawn."""
+    keys: tuple[Any, ...] = (col(EvidenceTier.counts_as_verified), col(SpotCheckItem.outcome))
+    query = (
+        sa.select(*keys, sa.func.count().label("items_found"))
+        .join_from(SpotCheck, SpotCheckItem, col(SpotCheckItem.spot_check_id) == col(SpotCheck.id))
+        .join(Action, col(Action.id) == col(SpotCheckItem.action_id))
+        .join(EvidenceTier, col(EvidenceTier.code) == col(Action.evidence))
+        .where(col(SpotCheck.campaign_id) == campaign_id)
+        .group_by(*keys)
+    )
+    found: dict[bool, Counter[Outcome | None]] = {}
+    for row in connection.execute(query):
+        found.setdefault(bool(row.counts_as_verified), Counter())[row.outcome] += row.items_found
+    return {verified: rate_of(found[verified]) for verified in (True, False) if verified in found}
+
+
 def _lines(
     connection: Connection, found: Mapping[tuple[UUID, bool], Counter[Outcome | None]], key: Any, name: Any
 ) -> tuple[Line, ...]:

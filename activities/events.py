@@ -154,7 +154,7 @@ class CampaignApproved(Event):
 
 
 class CampaignAdvanced(Event):
-    """A campaign came to the next step of its life: announce, open, close, settle, archive.
+    """A campaign came to the next step of its life: announce, remind, open, close, settle, report, honour, archive.
 
     `due_at`: when it should have. `late`: nobody was there to do it in time.
     """

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from activities import check_ins, photos, place_hints, sign_ups
+from activities import check_ins, otherwise, photos, place_hints, sign_ups
 from activities.attempts import KEPT
 from activities.devices import KEPT as DEVICES_KEPT
 from tanpuhui.config import Settings
@@ -279,6 +279,25 @@ HOLDINGS = (
         purge=place_hints.purge,
         forget=place_hints.forget,
         by_consent="place_hints",
+    ),
+    Holding(
+        key="otherwise",
+        what=N_("您对“不然会怎么做”的回答"),
+        why=N_("估计活动真正带来了多少改变。只公布合计，答什么都不影响积分。"),
+        tables=("otherwise_answer",),
+        query=_of_actions("otherwise_answer"),
+        lasts=N_("保存到您关闭“偶尔问一句”或注销时，那时立即删除。"),
+        forget=otherwise.forget,
+        by_consent="questions",
+    ),
+    Holding(
+        key="reminders",
+        what=N_("您要提醒的活动"),
+        why=N_("活动开始前一天告诉您地点和时间。"),
+        tables=("campaign_reminder",),
+        query=own("campaign_reminder"),
+        lasts=N_("活动开始后删除，取消提醒或注销时立即删除。"),
+        forget=discard("campaign_reminder"),
     ),
     Holding(
         key="devices",

@@ -9,7 +9,7 @@ from flask_babel import gettext
 from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import occasions, teams
+from activities import campaign_reminders, occasions, teams
 from activities.actions import Action
 from activities.campaign_dates import window_of
 from activities.campaign_rules import ByObservance, Goals, Rules, Weekly
@@ -17,7 +17,6 @@ from activities.campaign_words import (
     anchor_words,
     bonus_words,
     goal_words,
-    listed,
     team_words,
     weekly_words,
     who_words,
@@ -30,7 +29,7 @@ from activities.sites import Site
 from tanpuhui import clock
 from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
-from tanpuhui.errors import InvalidField
+from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.people import Resident
 from tanpuhui.web.auth import house, resident, resident_required, visitor
 from tanpuhui.web.formatting import whole
@@ -81,6 +80,26 @@ def not_counted_by(action: Action) -> Campaign | None:
         missed = code and code.campaign_at(action.occurred_at, action.kind)
         kind = session.get_one(Resident, action.resident_id).account_kind
     return missed if missed and not missed.lets_in(action.division_code, kind) else None
+
+
+@blueprint.app_template_filter()
+def occasion_title(campaign_id: str) -> str:
+    """What a campaign is called; nothing, if it is no longer known."""
+    with house().db.reading() as connection:
+        try:
+            return occasions.one(connection, UUID(campaign_id), clock.now()).title
+        except NotFound:
+            return ""
+
+
+@blueprint.app_template_global()
+def reminder_of(occasion: Occasion) -> str:
+    """``on`` if the visitor will be reminded of a campaign, ``off`` if they can ask for it, or nothing."""
+    who = visitor()
+    if who is None or not campaign_reminders.may_ask(occasion, clock.now()):
+        return ""
+    with house().db.reading() as connection:
+        return "on" if campaign_reminders.wants(connection, who.id, occasion.id) else "off"
 
 
 @blueprint.get("/campaigns")
@@ -167,6 +186,15 @@ def _code_of(address: str) -> str:
     from tanpuhui import qr  # late: drawing would slow every start
 
     return qr.svg(address, max_version=10)
+
+
+@blueprint.post("/campaigns/<uuid:campaign_id>/remind")
+@resident_required
+def remind(campaign_id: UUID) -> AnyResponse:
+    """Ask to be reminded on the day before, or no more."""
+    wanted = request.form.get("wanted") == "on"
+    campaign_reminders.ask(house(), resident().id, campaign_id, on=wanted)
+    return redirect(url_for("occasions.one", campaign_id=campaign_id), 303)
 
 
 def draft_shown(session: Session, campaign: Campaign, version: CampaignVersion) -> dict[str, Any]:

@@ -120,10 +120,10 @@ def waiting_in(session: Session, campaign_id: UUID) -> int:
     return session.scalar(query.where(pending, col(Action.campaign_id) == campaign_id)) or 0
 
 
-def standing() -> Any:
-    """The condition that a record counts: neither voided, nor waiting, nor rejected."""
-    voided = sa.exists().where(col(ActionVoid.action_id) == col(Action.id))
+def standing(action: Any = Action) -> Any:
+    """The condition that a record counts: neither voided, nor waiting, nor rejected. `action`: an alias of the table."""
+    voided = sa.exists().where(col(ActionVoid.action_id) == col(action.id))
     unconfirmed = sa.exists().where(
-        col(ActionReview.action_id) == col(Action.id), col(ActionReview.state) != ReviewState.CONFIRMED
+        col(ActionReview.action_id) == col(action.id), col(ActionReview.state) != ReviewState.CONFIRMED
     )
     return sa.and_(~voided, ~unconfirmed)

@@ -3,8 +3,9 @@
 How much was granted is not told of fewer than `FEWEST_TOLD` residents: of so few somebody could be found out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -69,6 +70,15 @@ def _shown(connection: Connection, pool: CampaignPool, *, told: bool) -> PublicB
         left=pool.left if told else None,
         closed=pool.closed_at is not None,
     )
+
+
+def reported(connection: Connection, campaign_id: UUID) -> Mapping[str, Any]:
+    """What the closing report of a campaign says of its bonus, if it has one: whole points; None of too few."""
+    pool = pools(connection, [campaign_id]).get(campaign_id)
+    if pool is None:
+        return {}
+    told = not pool.granted or _residents(connection, campaign_id) >= FEWEST_TOLD
+    return {"bonus": {"budget": pool.budget, "granted": pool.granted if told else None}}
 
 
 def _residents(connection: Connection, campaign_id: UUID) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, grants, honours, ledger, pools, rules
+from rewards import bonus, bonus_view, grants, honours, ledger, pools, rules
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
@@ -58,4 +58,5 @@ room = Room(
     holdings=HOLDINGS,
     letters=(bonus.USED_UP, *LETTERS),
     demo=_demo,
+    report=bonus_view.reported,
 )

@@ -3,14 +3,14 @@
 Why: a contest of school classes is for them alone; who may not join is credited as ever, without the campaign.
 
 Revision: 0027
-Follows: 0025
+Follows: 0026
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0027"
-down_revision = "0025"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ the same bytes each time.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -243,15 +243,21 @@ def page_pdf(page: Page, *, title: str, scale: float = 1) -> bytes:
 
 
 def pages_pdf(
-    pages: Sequence[Page], *, title: str, scale: float = 1, drawn: Callable[[int], None] | None = None
+    pages: Iterable[Page],
+    *,
+    title: str,
+    scale: float = 1,
+    language: str = "zh-CN",
+    drawn: Callable[[int], None] | None = None,
 ) -> bytes:
-    """The pages, one after the other, as one PDF like that of `page_pdf`.
+    """The pages, one after the other, as one PDF like that of `page_pdf`; `language`: that of its text.
 
     `drawn` is told how many there are already; between two pages others may draw theirs.
     """
+    pages = list(pages)
     require_glyphs([title, *(item.text for page in pages for item in page.items if isinstance(item, Text))])
     out = BytesIO()
-    canvas = Canvas(out, invariant=1, pageCompression=1, lang="zh-CN")
+    canvas = Canvas(out, invariant=1, pageCompression=1, lang=language)
     canvas.setTitle(title)
     canvas.setCreator("tanpuhui")
     for number, page in enumerate(pages, start=1):

@@ -2,11 +2,12 @@
 put together once by the composition root and passed to whoever needs it."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel
@@ -45,7 +46,8 @@ class Invariant:
 class Room:
     """What a room brings. Blueprints, commands and providers are made on demand, so that workers load no web code.
 
-    `demo` adds to the demo data of a house in which everybody has lived their month.
+    `demo` adds to the demo data of a house in which everybody has lived their month. `report` is what the room adds to the
+    closing report of a campaign, by key, as JSON keeps it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Room:
     topics: tuple[Topic, ...] = ()
     providers: Callable[["House"], Sequence["Provider"]] = lambda _house: ()
     demo: Callable[["House"], None] = lambda _house: None
+    report: Callable[[Connection, UUID], Mapping[str, Any]] = lambda _connection, _campaign_id: {}
 
 
 @dataclass

@@ -11,8 +11,9 @@ import time_machine
 from sqlmodel import select
 
 from activities import campaign_desk, campaign_life
-from activities.campaign_life import JOB, LATE_AFTER, CampaignStep, Step, steps_of
+from activities.campaign_life import JOB, LATE_AFTER, CampaignStep, Step, remind_at, steps_of
 from activities.campaign_notices import NoticeKind, notices_of
+from activities.campaign_reports import report_of
 from activities.campaigns import Campaign, Stage, stage_of
 from activities.observances import observances_of
 from tanpuhui import clock, jobs
@@ -60,7 +61,8 @@ def advanced(house: House) -> list[str]:
 def test_each_step_is_taken_when_it_is_due(world: World, time: Any) -> None:
     campaign = launch(world)
     settled = END + timedelta(hours=world.house.settings.late_hours)
-    due = [START - timedelta(days=7), START, END, settled]
+    announced = START - timedelta(days=7)
+    due = [announced, remind_at(announced, START), START, END, *[settled] * 3]
     due.append(settled + timedelta(days=90))
     for moment in sorted(set(due)):
         time.move_to(moment - timedelta(minutes=1))
@@ -93,21 +95,29 @@ def test_after_three_days_without_a_worker_all_is_caught_up_in_order_and_said_to
     steps = [
         (one.due_at, one.step) for one in (*taken(world.house, first.id), *taken(world.house, second.id))
     ]
-    assert len(steps) == 6
+    assert len(steps) == 8
     assert advanced(world.house) == [
-        *("announce late", "announce late"),
+        *("announce late", "announce late", "remind late", "remind late"),
         *("open late", "open late", "close late", "close late"),
     ]
     with world.house.db.reading_session() as session:
         late = [one.params["step"] for one in notices_of(session, first.id) if one.kind is NoticeKind.LATE]
-    assert late[::-1] == ["announce", "open", "close"]
+        told = {one.kind for one in notices_of(session, first.id)}
+    assert late[::-1] == ["announce", "remind", "open", "close"]
+    assert NoticeKind.BEGINS not in told  # there is nothing to get ready any more
     assert timedelta(days=3) > LATE_AFTER
 
 
 def test_two_workers_take_each_step_once(world: World, time: Any) -> None:
     second = build_house(world.house.settings)
     campaign = launch(world)
-    for moment in (START - timedelta(days=7), START, END, END + timedelta(days=4)):
+    for moment in (
+        START - timedelta(days=7),
+        START - timedelta(hours=4),
+        START,
+        END,
+        END + timedelta(days=4),
+    ):
         time.move_to(moment)
         at_once([lambda house=house: tick(house) for house in (world.house, second)] * 4)
     assert [one.step for one in taken(world.house, campaign.id)] == ALL[:-1]
@@ -170,7 +180,7 @@ def test_a_step_that_fails_holds_nobody_up_and_is_tried_again(
         if campaign.id == first.id:
             raise ValueError("broken")
 
-    monkeypatch.setattr(campaign_life, "WORK", {Step.SETTLE: broken})
+    monkeypatch.setattr(campaign_life, "WORK", {**campaign_life.WORK, Step.SETTLE: broken})
     tick(world.house)
     assert Step.SETTLE not in {one.step for one in taken(world.house, first.id)}
     assert Step.SETTLE in {one.step for one in taken(world.house, second.id)}
@@ -199,6 +209,22 @@ def test_a_campaign_that_moves_is_announced_anew_and_a_cancelled_one_takes_no_st
     assert taken(world.house, gone.id) == []
 
 
+def test_what_was_cancelled_after_it_began_is_reported_and_nothing_else(world: World, time: Any) -> None:
+    campaign = launch(world)
+    time.move_to(START + timedelta(days=1))
+    tick(world.house)
+    campaign_desk.cancel(world.house, world.organiser, campaign.id, "台风")
+    time.shift(timedelta(hours=world.house.settings.late_hours))
+    for _ in range(2):
+        time.shift(timedelta(minutes=1))
+        tick(world.house)
+    assert [one.step for one in taken(world.house, campaign.id)] == [
+        *(Step.ANNOUNCE, Step.REMIND, Step.OPEN, Step.REPORT, Step.HONOUR)
+    ]
+    with world.house.db.reading_session() as session:
+        assert report_of(session, campaign.id).snapshot["campaign"]["cancelled"] is True
+
+
 def test_the_years_2019_to_2027_run_by_the_calendar(world: World, time: Any) -> None:
     """A campaign for every observance of every year, ticked twice a day: each opens and closes once, on its days."""
     site = world.site("own_cup")
@@ -221,6 +247,7 @@ def test_the_years_2019_to_2027_run_by_the_calendar(world: World, time: Any) -> 
     moments = set()
     for first, last in launched.values():
         begins, ends = clock.day_bounds(first)[0], clock.day_bounds(last)[1]
+        moments.add(begins - timedelta(hours=15))
         for day in range(-4, (last - first).days + 6):
             moments.add(begins + timedelta(days=day))
         moments |= {begins - timedelta(seconds=1), ends - timedelta(seconds=1), ends + timedelta(days=120)}
@@ -233,6 +260,8 @@ def test_the_years_2019_to_2027_run_by_the_calendar(world: World, time: Any) -> 
     assert len(steps) == len(launched) * len(ALL)
     for one in steps:
         first, last = launched[one.campaign_id]
+        if one.step is Step.REMIND:
+            assert clock.day_of(one.taken_at) == first - timedelta(days=1)
         if one.step is Step.OPEN:
             assert clock.day_of(one.taken_at) == first
             assert not one.late

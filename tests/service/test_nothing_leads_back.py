@@ -27,7 +27,9 @@ from sqlmodel import SQLModel
 
 from activities import codes, devices, members, review, spot_checks, teams
 from activities.bands import Band
+from activities.campaign_reminders import CampaignReminder
 from activities.declaring import report
+from activities.otherwise import OtherwiseAnswer
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report as say
@@ -120,11 +122,15 @@ def live(world: World, time: Any) -> Life:
     campaign = world.campaign(site, bonus=bonus, teams=buildings)
     teams.join(house, resident.id, campaign.id, "甲楼")
     teams.list_me(house, resident.id, campaign.id, version=PRESENT[Document.BOARDS])
+    campaign = world.campaign(site, bonus={"by": "points", "amount": 5, "cap": 8, "budget": 3})
     recorded = world.scan(resident, code, kind="clean_plate", key="key-of-theirs-2")
-    consents.give(house, resident.id, Document.PLACE_HINTS, PRESENT[Document.PLACE_HINTS])
+    for document in (Document.PLACE_HINTS, Document.QUESTIONS):
+        consents.give(house, resident.id, document, PRESENT[document])
     with house.db.session() as session:
         action_id = UUID(recorded["action"]["id"])
         session.add(PlaceHint(action_id=action_id, band=Band.NEAR, noted_at=clock.now()))
+        session.add(OtherwiseAnswer(action_id=action_id, answer="not", answered_at=clock.now()))
+        session.add(CampaignReminder(campaign_id=campaign.id, resident_id=resident.id, asked_at=clock.now()))
     with pytest.raises(TooSoon):
         world.scan(resident, code, kind="clean_plate", key="key-of-theirs-3")
     slips = codes.issue_code(house, world.organiser, site.id, kind=codes.CodeKind.SLIPS, copies=1)
@@ -346,6 +352,7 @@ def test_the_id_that_stays_leads_to_no_person(world: World, time: Any) -> None:
         "check_in",
         "campaign_entry",
         "board_listing",
+        "campaign_reminder",
         "family_account",
         "family_guardian",
     }

@@ -17,7 +17,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-from activities import campaign_desk, codes, members
+from activities import campaign_desk, campaign_reports, codes, members
 from activities.campaign_desk import CampaignIn
 from activities.campaign_rules import by_dates
 from activities.campaign_templates import shipped
@@ -79,6 +79,7 @@ OPERATIONS = [
     ("GET", "/api/v1/honours/{honour}"),
     ("GET", "/api/v1/campaigns"),
     ("GET", "/api/v1/campaigns/{campaign_id}"),
+    ("GET", "/api/v1/campaigns/{campaign_id}/report"),
     ("POST", "/api/v1/campaigns/{campaign_id}/submit"),
     ("POST", "/api/v1/campaigns/{campaign_id}/cancel"),
     ("POST", "/api/v1/campaigns/{campaign_id}/approve"),
@@ -202,6 +203,8 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
     new_site = {"name": "新点位", "kind": "canteen", "division_code": COMMUNITY, "kinds": ["clean_plate"]}
     given = {"by": "points", "amount": 5, "cap": 50, "budget": 500}
     generous = world.campaign(world.site("clean_plate"), bonus=given)
+    with world.house.db.session() as session:
+        campaign_reports.make(world.house, session, generous.id, now)
     rules = {"when": by_dates(now, now + timedelta(hours=2)), "site_ids": [str(site.id)]}
     campaign = {"title": "六五环境日", "division_code": DISTRICT, "rules": rules}
     drafted, asked, seen, gone = (
@@ -229,6 +232,10 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
         ("POST", "/api/v1/campaign-templates"): (
             "organiser",
             {"body": {"division_code": DISTRICT, "document": template}},
+        ),
+        ("GET", "/api/v1/campaigns/{campaign_id}/report"): (
+            "organiser",
+            {"path_parameters": {"campaign_id": str(generous.id)}},
         ),
         ("GET", "/api/v1/campaigns/{campaign_id}"): (
             "organiser",

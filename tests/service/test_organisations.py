@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import select
 
-from activities import campaign_notices, campaign_templates, codes, gatherings
+from activities import campaign_notices, campaign_reports, campaign_templates, codes, gatherings
 from activities.campaign_templates import shipped
 from activities.sites import Site, SiteIn, create_site
 from tanpuhui import clock
@@ -187,6 +187,8 @@ class Tenant:
             organisation_id=self.organisation.id,
         )
         self.campaign = world.launch(campaign_in, by=self.organiser)
+        with world.house.db.session() as session:
+            campaign_reports.make(world.house, session, self.campaign.id, clock.now())
         with world.house.db.reading_session() as session:
             self.notice = campaign_notices.notices_of(session, self.campaign.id)[0].id
         self.gathering = gatherings.create_gathering(
@@ -343,6 +345,10 @@ ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict
     ("POST", "campaign_forms.edit", _campaign("/edit"), lambda them: them.new_campaign, 403),
     ("GET", "campaign_forms.preview", _campaign("/preview"), lambda _: {}, 403),
     ("POST", "campaign_forms.submit", _campaign("/submit"), lambda _: {}, 403),
+    ("GET", "campaign_reports.one", _campaign("/report"), lambda _: {}, 403),
+    ("GET", "campaign_reports.pdf", _campaign("/report.en.pdf"), lambda _: {}, 403),
+    ("GET", "campaign_reports.csv", _campaign("/report.csv"), lambda _: {}, 403),
+    ("POST", "campaign_reports.thank", _campaign("/thanks"), lambda _: {"words": "冒名感谢"}, 403),
     ("GET", "approvals.queue", lambda _: "/bureau/campaigns", lambda _: {}, 200),
     ("GET", "approvals.one", _campaign("", "/bureau"), lambda _: {}, 403),
     ("POST", "approvals.approve", _campaign("/approve", "/bureau"), lambda _: {"number": "1"}, 403),
@@ -423,7 +429,7 @@ def test_the_table_names_every_endpoint_of_the_console(world: World) -> None:
     rooms = (
         "console.",
         "campaigns.",
-        "campaign_forms.",
+        "campaign_",
         "approvals.",
         "templates.",
         "gathering_desk.",

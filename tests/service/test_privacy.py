@@ -17,6 +17,8 @@ from sqlmodel import SQLModel, select
 
 from activities import check_ins, devices, gatherings, members, taking_part
 from activities.bands import Band
+from activities.campaign_reminders import CampaignReminder
+from activities.otherwise import OtherwiseAnswer
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report
@@ -67,13 +69,16 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     outside = OutsideIdentity(house, "oidc", fingerprint(house.settings, "https://pass.example", "citizen-1"))
     link(house, resident.id, outside)
     site = world.site("clean_plate", "own_cup")
-    world.campaign(site, bonus={"by": "points", "amount": 5, "cap": 8, "budget": 100})
+    campaign = world.campaign(site, bonus={"by": "points", "amount": 5, "cap": 8, "budget": 100})
     code = world.code_at(site)
     recorded = world.scan(resident, code, kind="clean_plate", key="key-of-theirs")
-    consents.give(house, resident.id, Document.PLACE_HINTS, PRESENT[Document.PLACE_HINTS])
+    for document in (Document.PLACE_HINTS, Document.QUESTIONS):
+        consents.give(house, resident.id, document, PRESENT[document])
     with house.db.session() as session:
         action_id = UUID(recorded["action"]["id"])
         session.add(PlaceHint(action_id=action_id, band=Band.NEAR, noted_at=clock.now()))
+        session.add(OtherwiseAnswer(action_id=action_id, answer="not", answered_at=clock.now()))
+        session.add(CampaignReminder(campaign_id=campaign.id, resident_id=resident.id, asked_at=clock.now()))
     with pytest.raises(TooSoon):
         world.scan(resident, code, kind="clean_plate", key="another-key-of-theirs")
     devices.note(house, devices.new_number(), resident.id, 1)
@@ -206,8 +211,8 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
             assert holding.why in page
             assert privacy.lasts(holding, "zh") in page
     assert {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id)} == {
-        "account": 1, "consents": 5, "family": 1, "honours": 1, "honour_names": 1,
-        "place_hints": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
+        "account": 1, "consents": 6, "family": 1, "honours": 1, "honour_names": 1,
+        "place_hints": 1, "otherwise": 1, "reminders": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
         "messages": 2, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
         "transfers": 3, "bonuses": 1, "teams": 0, "boards": 0,
