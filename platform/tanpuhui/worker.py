@@ -19,7 +19,7 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from tanpuhui import clock, ids, jobs
-from tanpuhui.errors import TanpuhuiError
+from tanpuhui.errors import TanpuhuiError, Unavailable
 from tanpuhui.rooms import House
 
 log = structlog.get_logger(__name__)
@@ -127,6 +127,8 @@ class Worker:
         for job in (job for room in self._house.rooms for job in room.jobs):
             try:
                 jobs.run_due(self._house, job, clock.now())
+            except Unavailable as error:  # no mistake of the job's: the next tick finds the database again
+                log.warning("job_waits", job=job.name, reason=type(error).__name__)
             except Exception:  # whatever a job raises, the others run, and it is free for the next tick
                 log.exception("job_failed", job=job.name)
 

@@ -243,6 +243,28 @@ def test_a_failing_job_stops_neither_the_others_nor_the_worker(
     assert "a mistake in a job" in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_job_that_meets_an_outage_waits_for_the_next_tick(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+
+    def meet(*_args: Any) -> None:
+        ran.append("away")
+        if ran.count("away") == 1:
+            raise Unavailable
+
+    house.rooms = (Room("test", jobs=(Job("away", timedelta(hours=1), meet),)),)
+    found = Worker(house)
+    found._renew()
+    for _ in range(3):
+        found._run_jobs()
+    assert ran == ["away", "away"]
+    said = "".join(capsys.readouterr())
+    assert "job_waits" in said
+    assert "Traceback" not in said
+
+
 def test_workers_of_two_processes_count_every_event_once(world: World) -> None:
     second = build_house(world.house.settings)
     code = world.code("clean_plate")

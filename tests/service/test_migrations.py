@@ -118,7 +118,8 @@ def test_processes_that_start_at_once_take_turns(empty: House) -> None:
     }
     migrate = [sys.executable, "-m", "tanpuhui.cli", "migrate"]
     started = [subprocess.Popen(migrate, env=environment, stdout=subprocess.DEVNULL) for _ in range(3)]
-    assert [process.wait(60) for process in started] == [0, 0, 0]
+    # patience for a machine that does much else: three processes import everything at once
+    assert [process.wait(300) for process in started] == [0, 0, 0]
     assert tables(empty) == set(SQLModel.metadata.tables)
 
 

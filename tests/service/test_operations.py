@@ -214,7 +214,7 @@ def test_several_web_processes_count_together(shared: bool, tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert f'tanpuhui_scans_total{{result="credited"}} {7.0 if shared else 3.0}' in done.stdout
