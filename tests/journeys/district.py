@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from activities import codes
 from activities.actions import Action
+from activities.campaigns import CampaignVersion, VersionState
 from activities.codes import Code, CodeKind
 from activities.sites import Site
 from tanpuhui.config import Settings
@@ -126,6 +127,8 @@ def _pages(district: District) -> Iterator[PageHere]:
         assert site is not None
         code = codes.token_of(district.house.settings, codes.codes_of(session, site.id)[0].id)
         of_all_kinds = session.exec(select(Code.site_id).where(Code.kind == CodeKind.SLIPS)).first()
+        changing = select(CampaignVersion.campaign_id).where(CampaignVersion.state == VersionState.DRAFT)
+        changed = session.exec(changing).first()  # whichever campaign its organisers are told of first
     invitation = invite(district.house, [grant(Role.HELPER, division_code="310106")])
     starts: dict[Who, list[str]] = {
         "visitor": [
@@ -139,7 +142,12 @@ def _pages(district: District) -> Iterator[PageHere]:
             "/no-such-page",
         ],
         "resident": ["/", f"/s/{code}", "/me/leave"],
-        "staff": [f"/console/sites/{of_all_kinds}", "/console", "/bureau"],
+        "staff": [
+            f"/console/sites/{of_all_kinds}",
+            f"/console/campaigns/{changed}/preview",
+            "/console",
+            "/bureau",
+        ],
     }
     for who, paths in starts.items():
         yield from _crawl(app, district, who, paths)
