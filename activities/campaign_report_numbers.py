@@ -103,6 +103,8 @@ def tables(connection: Connection, within: Within) -> dict[str, list[Row]]:
         for row in rows:
             if (name, row["key"], row["city"]) in hidden:
                 row.update(dict.fromkeys(TOLD))
+    # Of a community even that somebody of it was there is of a few people only.
+    found["community"] = [row for row in found["community"] if row["records"] is not None]
     return found
 
 

@@ -109,7 +109,7 @@ def _about(snapshot: Snapshot) -> Section:
         (gettext("规则"), _approved(about)),
     ]
     text = (gettext("活动提前结束了。报告只算到那时为止。"),) if about["cancelled"] else ()
-    return Section(gettext("活动"), text, tuple(facts))
+    return Section(gettext("这次活动"), text, tuple(facts))
 
 
 def _approved(about: Mapping[str, Any]) -> str:
@@ -147,7 +147,7 @@ def _heads(first: str) -> tuple[str, ...]:
     return (
         first,
         gettext("参加的人"),
-        gettext("记录"),
+        gettext("记录条数"),
         gettext("减排量（较低值）"),
         gettext("减排量（居中值）"),
         gettext("减排量（较高值）"),
@@ -250,7 +250,9 @@ def _by_place(snapshot: Snapshot) -> Section | None:
             for row in snapshot["tables"]["community"]
             if row["key"].startswith(street["key"]) and row["city"] is street["city"]
         ]
-    note = gettext("按记录当时居民所选的居（村）委会归入街镇，按代码排列，不作排名。")
+    note = gettext(
+        "按记录当时居民所选的居（村）委会归入街镇，按代码排列，不作排名。人太少的居（村）委会不列出。"
+    )
     head = _heads(gettext("街镇和居（村）委会"))
     return Section(gettext("从哪里来？"), (), (), head, tuple(rows), note=note) if rows else None
 
@@ -303,7 +305,7 @@ def _otherwise(snapshot: Snapshot) -> Section:
     note = gettext(
         "从记录里随机挑一部分，只问同意“偶尔问一句”的人，可以不答。回答的不一定代表全部，区间按 Wilson 方法。"
     )
-    return Section(heading, text, facts, (gettext("回答"), gettext("记录")), rows, note=note)
+    return Section(heading, text, facts, (gettext("回答"), gettext("记录条数")), rows, note=note)
 
 
 def _refused(snapshot: Snapshot) -> Section | None:

@@ -110,6 +110,8 @@ def test_it_is_exact_and_leaves_the_small_numbers_out(world: World, time: Any) -
     assert rows(told, "kind", city=True) == {"metro_trip": 7}
     assert rows(told, "day") == dict.fromkeys(rows(told, "day"))  # two people on the second day
     assert rows(told, "street") == dict.fromkeys({COMMUNITY[:9], OTHER_COMMUNITY[:9]})
+    assert rows(told, "community") == {}  # not even named
+    assert rows(told, "community", city=True) == {COMMUNITY: 7}
     assert rows(told, "evidence") == {"site_code": 15}
     assert rows(told, "proof") == {"verified": 15}
     assert told["bonus"] == {"budget": 100, "granted": 2 * 4 + 7 * 4 + 2 * 2}
