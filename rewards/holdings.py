@@ -24,7 +24,11 @@ def _transfers(resident_id: UUID) -> sa.Select[Any]:
     transfer, paths = table("transfer"), (account_of(resident_id), held_for(resident_id))
     mine = transfer.c.source.in_(paths) | transfer.c.destination.in_(paths)
     shown = ("reference", "source", "destination", "amount", "balance_after", "recorded_at")
-    return sa.select(*(transfer.c[name] for name in shown)).where(mine).order_by(transfer.c.recorded_at, transfer.c.reference)
+    return (
+        sa.select(*(transfer.c[name] for name in shown))
+        .where(mine)
+        .order_by(transfer.c.recorded_at, transfer.c.reference)
+    )
 
 
 def _sealed(resident_id: UUID) -> sa.Select[Any]:

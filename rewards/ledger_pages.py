@@ -12,7 +12,6 @@ from rewards.sealed import Seal
 from tanpuhui import audit, clock
 from tanpuhui.bureau.participation import READERS, may_read, period, read_day
 from tanpuhui.errors import InvalidField
-from tanpuhui.i18n import N_
 from tanpuhui.web.auth import house, resident, resident_required, staff, staff_required
 from tanpuhui.web.forms import form_errors
 
@@ -76,13 +75,9 @@ def export() -> Answer:
     try:
         within = period(*(read_day(request.form.get(name, ""), name) for name in ("from", "to")))
         with house().db.reading() as connection:
-            numbers = sealed.numbers(connection, within.first, within.last)
-        if numbers is None:
-            reason = N_("这些日子里没有已经封存的账目。")
-            raise InvalidField(errors=[{"field": "to", "reason": reason}])
+            first, last = sealed.numbers(connection, within.first, within.last)
     except InvalidField as error:
         return _bureau(form_errors(error)), error.status
-    first, last = numbers
     with house().db.session() as session:
         audit.note(
             session,

@@ -29,7 +29,9 @@ _SEALED = Statement(
     recorded_at="time",
 )
 _TILES = sa.text("SELECT level, ordinal, hashes FROM ledger_tile WHERE seal = :seal")
-_STRANGE_TILES = sa.text("SELECT count(*) FROM ledger_tile WHERE seal NOT IN (SELECT number FROM ledger_seal)")
+_STRANGE_TILES = sa.text(
+    "SELECT count(*) FROM ledger_tile WHERE seal > 1 + (SELECT count(*) FROM ledger_seal)"
+)
 _PASSED_OVER = Statement(
     "SELECT t.reference FROM transfer t, ledger_sealing l WHERE {pg:t.tx < l.tx}{sqlite:t.rowid <= l.tx} "
     "AND (SELECT s.position FROM sealed_transfer s WHERE s.reference = t.reference) IS NULL LIMIT 100",
@@ -63,7 +65,9 @@ def _days(connection: Connection) -> Iterator[str]:
         if (seal["number"], seal["first"], seal["previous"]) != (number, first, previous):
             yield f"seal {seal['number']} does not follow from the one before it"
         builder = Tiles(seal["number"])
-        tree = {(tile["level"], tile["ordinal"], tile["hashes"]) for tile in builder.of(_leaves(connection, seal))}
+        tree = {
+            (tile["level"], tile["ordinal"], tile["hashes"]) for tile in builder.of(_leaves(connection, seal))
+        }
         if builder.root != seal["merkle"]:
             yield f"seal {seal['number']} is not of the transfers of {seal['day']}"
         if content_of(seal) != seal["content"] or root_of(seal) != seal["root"]:

@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from rewards.ledger import account_of
-from rewards.seals import LEVELS, WIDTH, tags
+from rewards.seals import LEVELS, WIDTH, split, tags
 from rewards.verify_ledger import EXPORT, FIELDS, PUBLIC, STATEMENT, pair
 from tanpuhui.db import Database, Statement
+from tanpuhui.errors import InvalidField
+from tanpuhui.i18n import N_
 
 _PIECE = 5000
 _PROOFS = 200
@@ -34,24 +36,28 @@ _SEALS = Statement(
     previous="text",
     root="text",
 )
-_TRANSFER = {
-    "position": "int",
-    "reference": "text",
-    "source": "text",
-    "destination": "text",
-    "amount": "int",
-    "balance_after": "int",
-    "recorded_at": "time",
-}
 _COLUMNS = "s.position, t.reference, t.source, t.destination, t.amount, t.balance_after, t.recorded_at"
 _FROM = "FROM sealed_transfer s JOIN transfer t ON t.reference = s.reference"
 _BETWEEN = Statement(
-    f"SELECT {_COLUMNS} {_FROM} WHERE s.position >= :first AND s.position < :end ORDER BY s.position", **_TRANSFER
+    f"SELECT {_COLUMNS} {_FROM} WHERE s.position >= :first AND s.position < :end ORDER BY s.position",
+    position="int",
+    reference="text",
+    source="text",
+    destination="text",
+    amount="int",
+    balance_after="int",
+    recorded_at="time",
 )
 _OWN = Statement(
     f"SELECT {_COLUMNS} {_FROM} WHERE s.resident_id = :resident AND s.position > :after AND s.position <= :last "
     f"ORDER BY s.position LIMIT {_PROOFS}",
-    **_TRANSFER,
+    position="int",
+    reference="text",
+    source="text",
+    destination="text",
+    amount="int",
+    balance_after="int",
+    recorded_at="time",
 )
 _SUM = Statement(
     "SELECT count(*) AS transfers, count(CASE WHEN s.position >= :beyond THEN 1 END) AS waiting, max(s.position) AS last, CAST(COALESCE(sum(CASE WHEN t.destination = :account THEN t.amount "
@@ -104,12 +110,14 @@ def last_number(connection: Connection) -> int:
     return connection.scalar(sa.text("SELECT COALESCE(MAX(number), 0) FROM ledger_seal")) or 0
 
 
-def numbers(connection: Connection, first: date, last: date) -> tuple[int, int] | None:
-    """The first and the last number of the seals from day `first` to day `last`, if any."""
+def numbers(connection: Connection, first: date, last: date) -> tuple[int, int]:
+    """The first and the last number of the seals from day `first` to day `last`. Raises InvalidField if there are none."""
     between = sa.text("SELECT MIN(number), MAX(number) FROM ledger_seal WHERE day BETWEEN :first AND :last")
     days = (sa.bindparam(name, type_=sa.Date()) for name in ("first", "last"))
     found = connection.execute(between.bindparams(*days), {"first": first, "last": last}).one()
-    return (found[0], found[1]) if found[0] else None
+    if found[0] is None:
+        raise InvalidField(errors=[{"field": "to", "reason": N_("这些日子里没有已经封存的账目。")}])
+    return found[0], found[1]
 
 
 def roots_text(found: Sequence[Seal]) -> str:
@@ -132,9 +140,7 @@ def export(db: Database, first: int, last: int) -> Iterator[str]:
         for at in range(seal["first"], end, _PIECE):
             with db.reading() as connection:
                 rows = _BETWEEN.run(connection, first=at, end=min(at + _PIECE, end))
-            yield "".join(
-                _line({"transfer": _named(names.transfer(row.position, row))}) for row in rows
-            )
+            yield "".join(_line({"transfer": _named(names.transfer(row.position, row))}) for row in rows)
 
 
 # --- one's own -----------------------------------------------------------------------------------------------
@@ -171,7 +177,9 @@ def own(db: Database, resident_id: UUID) -> Iterator[str]:
                 return
             at = [bisect_right(ends, row.position) for row in rows]
             of = [found[index] if index < len(found) else None for index in at]
-            paths = _paths(connection, [(seal, row.position) for seal, row in zip(of, rows, strict=True) if seal])
+            paths = _paths(
+                connection, [(seal, row.position) for seal, row in zip(of, rows, strict=True) if seal]
+            )
         for seal, row in zip(of, rows, strict=True):
             if seal and seal["number"] != told:
                 yield _line({"seal": seal})
@@ -230,7 +238,7 @@ def _tiles(connection: Connection, wanted: Sequence[tuple[Seal, int]]) -> Tree:
         number = ranges[begins[bisect_right(begins, row.position) - 1]][0]
         tiles[(number, 0, (row.position - starts[number]) // WIDTH)].append(row.leaf)
     for row in _TILES.run(connection, list(above.values())):
-        tiles[(row.seal, row.level, row.ordinal)] = [row.hashes[at : at + 64] for at in range(0, len(row.hashes), 64)]
+        tiles[(row.seal, row.level, row.ordinal)] = split(row.hashes)
     return tiles
 
 

@@ -12,7 +12,7 @@ difference is told. The formats are described in docs/ledger.md; the platform it
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,12 @@ EMPTY = sha256(b"").hexdigest()
 
 PUBLIC = ("content", "day", "number", "previous")
 OPENED = ("count", "first", "merkle", "salt")
+_NUMBERS = ("position", "amount", "balance_after")
 FIELDS = ("position", "recorded_at", "reference", "source", "destination", "amount", "balance_after")
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+_canonical = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+).encode
 
 
 class Broken(Exception):
@@ -54,12 +57,12 @@ def node_of(left: str, right: str) -> str:
     return sha256(b"\x01" + bytes.fromhex(left) + bytes.fromhex(right)).hexdigest()
 
 
-def root_of(seal: dict[str, Any]) -> str:
+def root_of(seal: Mapping[str, Any]) -> str:
     """The root of a day: its number, its day, the root before it, and the hash of what it holds."""
     return sha256(b"\x02" + _canonical({name: seal[name] for name in PUBLIC}).encode()).hexdigest()
 
 
-def content_of(seal: dict[str, Any]) -> str:
+def content_of(seal: Mapping[str, Any]) -> str:
     """The hash of what a day holds: how many transfers, from which position on, the root of their tree, a salt."""
     return sha256(b"\x03" + _canonical({name: seal[name] for name in OPENED}).encode()).hexdigest()
 
@@ -165,7 +168,7 @@ def check_statement(lines: Iterable[str], roots: dict[int, dict[str, Any]]) -> s
     Those that wait for the end of their day have no proof yet; they are counted, and their balances follow on.
     """
     records = _records(lines, STATEMENT)
-    head = next(records)
+    head: dict[str, Any] = next(records)
     own = tag_of(head["salt"], head["account"])
     befores, afters = Counter({head["balance"]: 1}), Counter({0: 1})
     seal: dict[str, Any] = {}
@@ -198,10 +201,14 @@ def check_statement(lines: Iterable[str], roots: dict[int, dict[str, Any]]) -> s
             befores[after + amount] += 1
             afters[after] += 1
     if (count, waiting) != (head["sealed"], head["waiting"]):
-        raise Broken(f"{count} transfers and {waiting} that wait, instead of {head['sealed']} and {head['waiting']}")
+        raise Broken(
+            f"{count} transfers and {waiting} that wait, instead of {head['sealed']} and {head['waiting']}"
+        )
     if befores != afters:  # from 0 to the balance, each begins with the balance that another one left
         raise Broken("the balances do not follow from each other: a transfer is missing or too many")
-    return f"{count} transfers of one account, and {waiting} that wait for their seal; balance {head['balance']}"
+    return (
+        f"{count} transfers of one account, and {waiting} that wait for their seal; balance {head['balance']}"
+    )
 
 
 def _climb(record: dict[str, Any], seal: dict[str, Any], waiting: int) -> None:
@@ -215,7 +222,7 @@ def _climb(record: dict[str, Any], seal: dict[str, Any], waiting: int) -> None:
 
 def _records(lines: Iterable[str], form: str) -> Iterator[dict[str, Any]]:
     records = (json.loads(line) for line in lines if line.strip())
-    head = next(records, {})
+    head: dict[str, Any] = next(records, {})
     if head.get("format") != form:
         raise Broken(f"the file is no {form}")
     yield head
@@ -239,9 +246,8 @@ def _transfer(record: dict[str, Any]) -> dict[str, Any]:
     if transfer.keys() != set(FIELDS):
         raise Broken("a transfer is missing or not complete")
     for name in FIELDS:
-        number = name in {"position", "amount", "balance_after"}
         value = transfer[name]
-        if type(value) is not (int if number else str) or (not number and "\n" in value):
+        if type(value) is not (int if name in _NUMBERS else str) or "\n" in str(value):
             raise Broken(f"{name} of a transfer is {value!r}")
     return transfer
 
@@ -268,7 +274,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the check that `arguments` ask for; 0 if all holds, 1 if not, 2 if they ask for nothing known."""
     what, *files = arguments or [""]
     if what not in {"roots", *CHECKS} or len(files) != (1 if what == "roots" else 2):
-        print(__doc__)
+        sys.stdout.write(f"{__doc__}\n")
         return 2
     try:
         with Path(files[-1]).open(encoding="utf-8") as lines:
@@ -278,9 +284,10 @@ def main(arguments: Sequence[str]) -> int:
             with Path(files[0]).open(encoding="utf-8") as lines:
                 found = f"{CHECKS[what](lines, roots)}; {found}"
     except (Broken, ValueError, KeyError, TypeError, AttributeError) as error:
-        print(f"NOT AS SEALED: {error if isinstance(error, Broken) else f'unreadable ({error!r})'}")
+        wrong = error if isinstance(error, Broken) else f"unreadable ({error!r})"
+        sys.stdout.write(f"NOT AS SEALED: {wrong}\n")
         return 1
-    print(f"As it was sealed: {found}")
+    sys.stdout.write(f"As it was sealed: {found}\n")
     return 0
 
 

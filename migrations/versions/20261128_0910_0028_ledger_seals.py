@@ -40,9 +40,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("position", name=op.f("pk_sealed_transfer")),
         sa.UniqueConstraint("reference", name=op.f("uq_sealed_transfer_reference")),
     )
-    op.create_index(
-        "ix_sealed_transfer_resident_id_position", "sealed_transfer", ["resident_id", "position"]
-    )
+    op.create_index("ix_sealed_transfer_resident_id_position", "sealed_transfer", ["resident_id", "position"])
     op.create_table(
         "ledger_seal",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),

@@ -4,7 +4,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
@@ -115,7 +115,9 @@ def test_several_who_seal_at_once_seal_everything_once(house: House) -> None:
 
     assert at_once([work] * 4) == [None] * 4
     with house.db.reading() as connection:
-        found = connection.execute(sa.text("SELECT position, reference FROM sealed_transfer ORDER BY 1")).all()
+        found = connection.execute(
+            sa.text("SELECT position, reference FROM sealed_transfer ORDER BY 1")
+        ).all()
     assert [row[0] for row in found] == list(range(1, 19))
     assert len({row[1] for row in found}) == 18
     assert breaches(house) == []
@@ -218,7 +220,10 @@ TAMPERING = {
         "sealed_transfer",
         "INSERT INTO sealed_transfer (position, reference, leaf) VALUES (0, 'action:none', 'x')",
     ),
-    "a leaf": ("sealed_transfer", "UPDATE sealed_transfer SET leaf = merkle FROM ledger_seal WHERE position = 5"),
+    "a leaf": (
+        "sealed_transfer",
+        "UPDATE sealed_transfer SET leaf = merkle FROM ledger_seal WHERE position = 5",
+    ),
     "an owner": ("sealed_transfer", "UPDATE sealed_transfer SET resident_id = NULL WHERE position = 5"),
     "a seal": ("ledger_seal", "UPDATE ledger_seal SET merkle = root WHERE number = 3"),
     "a day": ("ledger_seal", "UPDATE ledger_seal SET day = '2020-01-01' WHERE number = 2"),
@@ -297,13 +302,20 @@ def test_whatever_is_changed_in_an_export_or_a_statement_is_found(house: House) 
     roots = published(house)
     for lines, check, said in (
         (exported(house), check_export, "44 transfers of seals 1 to 4"),
-        (own(house), check_statement, "22 transfers of one account, and 0 that wait for their seal; balance 95"),
+        (
+            own(house),
+            check_statement,
+            "22 transfers of one account, and 0 that wait for their seal; balance 95",
+        ),
     ):
         assert check(lines, roots) == said
         for what, tampered in changes(lines, random.Random(7)):
-            with pytest.raises((Broken, ValueError, KeyError, TypeError, AttributeError)):
+            found = ""
+            try:
                 check(tampered, roots)
-                pytest.fail(f"not found: {what}")
+            except (Broken, ValueError, KeyError, TypeError, AttributeError) as error:
+                found = repr(error)
+            assert found, what
     text = _roots_text(house).splitlines()
     for at in range(1, len(text)):
         for tampered in ([*text[:at], *text[at + 1 :]], [*text[:at], text[at][:-1] + "x", *text[at + 1 :]]):
@@ -326,7 +338,9 @@ def test_nothing_of_others_is_in_what_is_taken_away(house: House) -> None:
         assert str(ME) not in text
         assert str(OTHER) not in text
         assert "number-" not in text
-    assert check_statement(own(house), published(house)).endswith("and 1 that wait for their seal; balance 95")
+    assert check_statement(own(house), published(house)).endswith(
+        "and 1 that wait for their seal; balance 95"
+    )
     assert "count" not in roots
 
 
@@ -346,7 +360,10 @@ def test_the_script_runs_by_itself(house: House, tmp_path: Path) -> None:
         return done.returncode, done.stdout
 
     assert run("roots", "roots.txt") == (0, "As it was sealed: 3 roots\n")
-    assert run("export", "export", "roots.txt") == (0, "As it was sealed: 43 transfers of seals 1 to 3; 3 roots\n")
+    assert run("export", "export", "roots.txt") == (
+        0,
+        "As it was sealed: 43 transfers of seals 1 to 3; 3 roots\n",
+    )
     assert run("statement", "statement", "roots.txt")[0] == 0
     code, said = run("export", "wrong", "roots.txt")
     assert (code, said.startswith("NOT AS SEALED: the transfers of ")) == (1, True)
@@ -370,7 +387,16 @@ def test_the_tree_is_that_of_rfc_6962() -> None:
     assert roots[7] == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
 
 
-_CT_LEAVES = ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+_CT_LEAVES = (
+    "",
+    "00",
+    "10",
+    "2021",
+    "3031",
+    "40414243",
+    "5051525354555657",
+    "606162636465666768696a6b6c6d6e6f",
+)
 
 
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 255, 256, 257, 300])
@@ -382,7 +408,7 @@ def test_every_leaf_climbs_to_the_root_by_its_tiles(size: int) -> None:
     for leaf in leaves:
         tree.add(leaf)
     assert builder.root == tree.root()
-    tiles = {(1, level, at): [text[i : i + 64] for i in range(0, len(text), 64)] for (level, at), text in above.items()}
+    tiles = {(1, level, at): seals.split(text) for (level, at), text in above.items()}
     for at in range(0, size, seals.WIDTH):
         tiles[(1, 0, at // seals.WIDTH)] = leaves[at : at + seals.WIDTH]
     for index in range(size):
@@ -401,7 +427,9 @@ def test_pages_and_api_tell_the_roots_and_only_the_bureau_exports(world: World) 
     roots = published(world.house)
     client = world.client()
     assert roots[1]["root"] in client.get("/ledger").text
-    assert [root["root"] for root in client.get("/api/v1/ledger/roots?limit=1").json["roots"]] == [roots[1]["root"]]
+    assert [root["root"] for root in client.get("/api/v1/ledger/roots?limit=1").json["roots"]] == [
+        roots[1]["root"]
+    ]
     assert client.get("/ledger/roots.txt").text == _roots_text(world.house)
     assert client.get("/ledger/verify_ledger.py").data == Path(verify_ledger.__file__).read_bytes()
     assert client.get("/me/ledger.jsonl").status_code == 302
