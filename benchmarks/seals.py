@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import machine, report
 from benchmarks.crowd import numbered_id
-from rewards import ledger, sealed, seals, verify_ledger
+from rewards import ledger, sealed, sealing, verify_ledger
 from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
 from tanpuhui import clock, ids, schema
 from tanpuhui.rooms import House, build_house
@@ -51,7 +51,7 @@ def measure(house: House, transfers: int, cpu: Callable[[], float]) -> dict[str,
     began, spent, batches, more = time.perf_counter(), cpu(), [], True
     while more:
         at = time.perf_counter()
-        more = house.db.run(lambda connection: seals.seal_batch(connection, clock.now()))
+        more = house.db.run(lambda connection: sealing.seal_batch(connection, clock.now()))
         batches.append(time.perf_counter() - at)
     found = {
         "seconds": time.perf_counter() - began,

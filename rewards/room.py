@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, grants, honours, ledger, pools, rules, seals
+from rewards import bonus, grants, honours, ledger, pools, rules, sealing, seals
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
@@ -35,7 +35,7 @@ def _demo(house: House) -> None:
     from rewards.demo import add_honours
 
     add_honours(house)
-    seals.seal_all(house)
+    sealing.seal_all(house)
 
 
 room = Room(
@@ -61,7 +61,7 @@ room = Room(
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
-    jobs=(seals.JOB,),
+    jobs=(sealing.JOB,),
     reference=rules.REFERENCE_FILES,
     invariants=(*INVARIANTS, *BONUS_INVARIANTS, *SEAL_INVARIANTS),
     holdings=HOLDINGS,

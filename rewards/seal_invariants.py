@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from rewards.sealed import seals
-from rewards.seals import Tiles, owner_of, tags
+from rewards.sealing import Tiles
+from rewards.seals import owner_of, tags
 from rewards.verify_ledger import NO_ROOT, content_of, leaf_of, root_of
 from tanpuhui.db import Statement
 from tanpuhui.rooms import Invariant

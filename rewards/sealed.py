@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from rewards.ledger import account_of
-from rewards.seals import LEVELS, WIDTH, split, tags
+from rewards.sealing import split
+from rewards.seals import LEVELS, WIDTH, tags
 from rewards.verify_ledger import EXPORT, FIELDS, PUBLIC, STATEMENT, pair
 from tanpuhui.db import Database, Statement
 from tanpuhui.errors import InvalidField

@@ -20,7 +20,7 @@ from activities.bands import Band
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report
-from rewards import seals
+from rewards import sealing
 from tanpuhui import classes, clock, consents, families, feedback, login, people, privacy, staff
 from tanpuhui.classes import MANAGERS
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TooSoon
@@ -88,7 +88,7 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
     cookie, token = new_session(house, kind="resident", subject_id=resident.id), world.token(resident)
     house.relay.drain()
-    seals.seal_all(house)
+    sealing.seal_all(house)
     with house.db.reading() as connection:
         hashes = connection.execute(
             sa.text(

@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from rewards import ledger, sealed, seals, verify_ledger
+from rewards import ledger, sealed, sealing, seals, verify_ledger
 from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
 from rewards.seal_invariants import SEAL_INVARIANTS
 from rewards.verify_ledger import Broken, Tree, check_export, check_statement, climb, leaf_of, roots_in
@@ -58,7 +58,7 @@ def three_days(house: House) -> None:
     with clock.pretending(now - timedelta(days=1)):
         earn(house, OTHER, ME, OTHER, amount=2)
     earn(house, ME)
-    seals.seal_all(house)
+    sealing.seal_all(house)
 
 
 def breaches(house: House) -> list[str]:
@@ -92,9 +92,9 @@ def test_days_are_sealed_in_order_and_late_ones_go_into_the_next_seal(house: Hou
     assert [(seal["day"], seal["count"]) for seal in found] == list(zip(days, (40, 0, 3), strict=True))
     with clock.pretending(clock.now() - timedelta(days=2)):
         late = earn(house, OTHER)
-    seals.seal_all(house)
+    sealing.seal_all(house)
     with clock.pretending(clock.now() + timedelta(days=1)):
-        seals.seal_all(house)
+        sealing.seal_all(house)
     with house.db.reading() as connection:
         assert sealed.seals(connection)[:3] == found
         assert [seal["count"] for seal in sealed.seals(connection)[3:]] == [2]
@@ -111,7 +111,7 @@ def test_several_who_seal_at_once_seal_everything_once(house: House) -> None:
 
     def work() -> None:
         for _ in range(9):
-            house.db.run(lambda connection: seals.seal_batch(connection, clock.now(), limit=2))
+            house.db.run(lambda connection: sealing.seal_batch(connection, clock.now(), limit=2))
 
     assert at_once([work] * 4) == [None] * 4
     with house.db.reading() as connection:
@@ -129,9 +129,9 @@ def test_a_transaction_that_commits_late_is_not_passed_over(house: House) -> Non
     with house.db.transaction() as slow:
         ledger.credit(slow, [Posting("action:slow", ACTIONS_PROGRAMME, account_of(ME), 5, clock.now())], [])
         quick = earn(house, OTHER)
-        seals.seal_all(house)
+        sealing.seal_all(house)
         assert _sealed_references(house) == []
-    seals.seal_all(house)
+    sealing.seal_all(house)
     assert _sealed_references(house) == ["action:slow", *quick]
 
 
@@ -139,15 +139,15 @@ def test_a_transaction_that_commits_late_is_not_passed_over(house: House) -> Non
 def test_in_a_restored_database_the_rest_is_sealed_and_nothing_twice(house: House) -> None:
     """A new cluster counts transactions from the start again: what was sealed and what was not lie beyond its numbers."""
     old = earn(house, ME, OTHER)
-    seals.seal_all(house)
+    sealing.seal_all(house)
     left = earn(house, ME)
     with house.db.transaction() as connection, unguarded(connection, "transfer"):
         connection.execute(sa.text("UPDATE transfer SET tx = tx + 1000000"))
         connection.execute(sa.text("UPDATE ledger_sealing SET tx = tx + 1000000"))
     new = earn(house, OTHER)
-    seals.seal_all(house)
+    sealing.seal_all(house)
     newer = earn(house, OTHER)
-    seals.seal_all(house)
+    sealing.seal_all(house)
     assert sorted(_sealed_references(house)) == sorted([*old, *left, *new, *newer])
     assert breaches(house) == []
 
@@ -249,7 +249,7 @@ def test_whatever_is_changed_in_the_database_is_found(house: House) -> None:
 def test_a_transfer_slipped_in_among_sealed_ones_is_found(house: House) -> None:
     earn(house, ME, OTHER)
     earn(house, ME)
-    seals.seal_all(house)
+    sealing.seal_all(house)
     with house.db.transaction() as connection:
         place = "rowid" if house.db.is_sqlite else "tx"
         connection.execute(
@@ -258,7 +258,7 @@ def test_a_transfer_slipped_in_among_sealed_ones_is_found(house: House) -> None:
                 "VALUES (0, 'action:slipped', 'programme:actions', 'resident:x', 1, 1, '2026-01-01 00:00:00')"
             )
         )
-    seals.seal_all(house)
+    sealing.seal_all(house)
     assert breaches(house) == ["transfer action:slipped stands among sealed ones and is not sealed"]
 
 
@@ -298,7 +298,7 @@ def _changed(value: Any) -> Iterator[Any]:
 def test_whatever_is_changed_in_an_export_or_a_statement_is_found(house: House) -> None:
     three_days(house)
     with clock.pretending(clock.now() + timedelta(days=1)):
-        seals.seal_all(house)
+        sealing.seal_all(house)
     roots = published(house)
     for lines, check, said in (
         (exported(house), check_export, "44 transfers of seals 1 to 4"),
@@ -402,13 +402,13 @@ _CT_LEAVES = (
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 255, 256, 257, 300])
 def test_every_leaf_climbs_to_the_root_by_its_tiles(size: int) -> None:
     leaves = [leaf_of((at, "", "", "", "", 1, 1)) for at in range(size)]
-    builder = seals.Tiles(1)
+    builder = sealing.Tiles(1)
     above = {(row["level"], row["ordinal"]): row["hashes"] for row in builder.of(leaves)}
     tree = Tree()
     for leaf in leaves:
         tree.add(leaf)
     assert builder.root == tree.root()
-    tiles = {(1, level, at): seals.split(text) for (level, at), text in above.items()}
+    tiles = {(1, level, at): sealing.split(text) for (level, at), text in above.items()}
     for at in range(0, size, seals.WIDTH):
         tiles[(1, 0, at // seals.WIDTH)] = leaves[at : at + seals.WIDTH]
     for index in range(size):
@@ -423,7 +423,7 @@ def test_pages_and_api_tell_the_roots_and_only_the_bureau_exports(world: World) 
     resident = world.resident()
     with clock.pretending(clock.now() - timedelta(days=2)):
         earn(world.house, resident.id, OTHER)
-    seals.seal_all(world.house)
+    sealing.seal_all(world.house)
     roots = published(world.house)
     client = world.client()
     assert roots[1]["root"] in client.get("/ledger").text
