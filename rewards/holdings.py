@@ -23,7 +23,18 @@ def _account(resident_id: UUID) -> sa.Select[Any]:
 def _transfers(resident_id: UUID) -> sa.Select[Any]:
     transfer, paths = table("transfer"), (account_of(resident_id), held_for(resident_id))
     mine = transfer.c.source.in_(paths) | transfer.c.destination.in_(paths)
-    return sa.select(*transfer.c).where(mine).order_by(transfer.c.recorded_at, transfer.c.reference)
+    shown = ("reference", "source", "destination", "amount", "balance_after", "recorded_at")
+    return (
+        sa.select(*(transfer.c[name] for name in shown))
+        .where(mine)
+        .order_by(transfer.c.recorded_at, transfer.c.reference)
+    )
+
+
+def _sealed(resident_id: UUID) -> sa.Select[Any]:
+    sealed = table("sealed_transfer")
+    shown = (sealed.c.position, sealed.c.reference, sealed.c.leaf)
+    return sa.select(*shown).where(sealed.c.resident_id == resident_id).order_by(sealed.c.position)
 
 
 def _honours(resident_id: UUID) -> sa.Select[Any]:
@@ -89,6 +100,14 @@ HOLDINGS = (
         why=N_("让余额的每一分都说得清来去。"),
         tables=("transfer",),
         query=_transfers,
+        lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="seals",
+        what=N_("每一笔进出在账本里封存的位置和指纹"),
+        why=N_("让您和任何人都能发现账目有没有被改过。"),
+        tables=("sealed_transfer",),
+        query=_sealed,
         lasts=_WITHOUT_NAME,
     ),
     Holding(

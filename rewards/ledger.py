@@ -37,13 +37,18 @@ class Account(SQLModel, table=True):
 
 
 class Transfer(SQLModel, table=True):
-    """Points moved. `balance_after` is the balance after it of the resident's side if one is spendable, else of the side with a balance."""
+    """Points moved. `balance_after` is the balance after it of the resident's side if one is spendable, else of the side with a balance.
+
+    `tx`: the id of its transaction, which PostgreSQL fills in itself, for the order of the seals; SQLite has one writer, and goes by
+    the rows.
+    """
 
     __tablename__ = "transfer"
     __table_args__ = (
         sa.CheckConstraint("amount > 0", name="amount"),
         sa.CheckConstraint("source <> destination", name="sides"),
         sa.CheckConstraint("balance_after >= 0", name="balance_after"),
+        sa.Index("ix_transfer_tx", "tx", sqlite_where=sa.text("tx > 0")),
     )
 
     reference: str = Field(primary_key=True, max_length=96)
@@ -52,6 +57,7 @@ class Transfer(SQLModel, table=True):
     amount: int = Field(sa_type=sa.BigInteger)
     balance_after: int = Field(sa_type=sa.BigInteger)
     recorded_at: datetime
+    tx: int = Field(default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": sa.text("0")})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, bonus_view, grants, honours, ledger, pools, rules
+from rewards import bonus, bonus_view, grants, honours, ledger, pools, rules, sealing, seals
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
 from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
+from rewards.seal_invariants import SEAL_INVARIANTS
 from tanpuhui.rooms import House, Room
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _blueprints(house: House) -> Sequence["Blueprint"]:
-    from rewards import api, honour_api, honour_desk, honour_pages, pages
+    from rewards import api, honour_api, honour_desk, honour_pages, ledger_api, ledger_pages, pages
 
     return (
         api.blueprint(house),
@@ -25,6 +26,8 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         honour_pages.blueprint,
         honour_desk.blueprint,
         honour_api.public_blueprint(house),
+        ledger_pages.blueprint,
+        ledger_api.public_blueprint(house),
     )
 
 
@@ -32,6 +35,7 @@ def _demo(house: House) -> None:
     from rewards.demo import add_honours
 
     add_honours(house)
+    sealing.seal_all(house)
 
 
 room = Room(
@@ -43,6 +47,10 @@ room = Room(
         honours.HonourConsent,
         ledger.Account,
         ledger.Transfer,
+        seals.SealedTransfer,
+        seals.LedgerSeal,
+        seals.LedgerTile,
+        seals.LedgerSealing,
         rules.PointsRule,
         rules.EvidenceWeight,
         pools.CampaignPool,
@@ -53,8 +61,9 @@ room = Room(
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
+    jobs=(sealing.JOB,),
     reference=rules.REFERENCE_FILES,
-    invariants=(*INVARIANTS, *BONUS_INVARIANTS),
+    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *SEAL_INVARIANTS),
     holdings=HOLDINGS,
     letters=(bonus.USED_UP, *LETTERS),
     demo=_demo,

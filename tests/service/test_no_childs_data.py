@@ -182,6 +182,8 @@ HELD = {
     "scan_attempt.kind": "a kind of action",
     "scan_attempt.params": "numbers and names of kinds; of a family its label",
     "scan_attempt.reason": "a code",
+    "sealed_transfer.leaf": "a fingerprint",
+    "sealed_transfer.reference": "the number of an action",
     "site_report.day": "of a report",
     "spot_check_item.words": "of an officer",
     "stored_answer.answer": "as it was given",

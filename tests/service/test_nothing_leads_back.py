@@ -33,6 +33,7 @@ from activities.otherwise import OtherwiseAnswer
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report as say
+from rewards import sealing
 from tanpuhui import clock, consents, families, feedback, people, privacy
 from tanpuhui.errors import TooSoon
 from tanpuhui.identities import OutsideIdentity, fingerprint, link
@@ -149,6 +150,7 @@ def live(world: World, time: Any) -> Life:
     with house.db.transaction() as connection:
         spot_checks.draw(house, connection, spot_checks.Scope(site.id), today.replace(day=1), clock.now())
     house.relay.drain()
+    sealing.seal_all(house)
     life = Life(resident)
     cookie = me.client.get_cookie(COOKIES["resident"])
     assert cookie

@@ -77,6 +77,7 @@ OPERATIONS = [
     ("GET", "/api/v1/campaigns/{campaign_id}/bonus"),
     ("GET", "/api/v1/campaigns/{campaign_id}/boards"),
     ("GET", "/api/v1/honours/{honour}"),
+    ("GET", "/api/v1/ledger/roots"),
     ("GET", "/api/v1/campaigns"),
     ("GET", "/api/v1/campaigns/{campaign_id}"),
     ("GET", "/api/v1/campaigns/{campaign_id}/report"),
@@ -100,6 +101,7 @@ PUBLIC = {
     ("get", "/api/v1/campaigns/{campaign_id}/bonus"),
     ("get", "/api/v1/campaigns/{campaign_id}/boards"),
     ("get", "/api/v1/honours/{honour}"),
+    ("get", "/api/v1/ledger/roots"),
     ("get", "/api/v1/gatherings"),
 }
 
@@ -293,6 +295,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
             None,
             {"path_parameters": {"honour": world.number(world.honour(world.resident()))}},
         ),
+        ("GET", "/api/v1/ledger/roots"): (None, {"query": {"after": 0, "limit": 5}}),
         ("GET", "/api/v1/factors/{version_id}"): (None, {"path_parameters": {"version_id": "bike_trip@1"}}),
         ("GET", "/api/v1/methodologies"): (None, {}),
         ("GET", "/api/v1/evidence"): (None, {}),

@@ -466,7 +466,7 @@ def test_one_organisation_cannot_see_or_change_what_is_anothers(world: World) ->
         assert session.get_one(Site, theirs.site.id).status == "open"
 
 
-@pytest.mark.parametrize("path", ["/bureau", "/bureau/parked"])
+@pytest.mark.parametrize("path", ["/bureau", "/bureau/parked", "/bureau/ledger"])
 def test_the_bureaus_pages_ask_for_the_whole_district(world: World, path: str) -> None:
     """An officer of one organisation, or of one 街镇, does not read the district's figures."""
     school = organisation(world)

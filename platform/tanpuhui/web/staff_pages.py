@@ -47,6 +47,7 @@ def places() -> list[tuple[str, str, str, str]]:
             "share",
             gettext("申报"),
         ),
+        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "ledger", "ledger.bureau", "shield", gettext("账本")),
         (
             {Role.OFFICER, Role.ADMIN, Role.AUDITOR},
             "observances",
