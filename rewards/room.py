@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, grants, honours, ledger, pools, rules
+from rewards import adjustments, bonus, expiry, grants, honours, ledger, pools, rules
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
 from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
+from rewards.points_invariants import POINTS_INVARIANTS
 from tanpuhui.rooms import House, Room
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def _blueprints(house: House) -> Sequence["Blueprint"]:
-    from rewards import api, honour_api, honour_desk, honour_pages, pages
+    from rewards import adjustment_desk, api, honour_api, honour_desk, honour_pages, pages, statement_files
 
     return (
         api.blueprint(house),
         api.public_blueprint(house),
         pages.blueprint,
+        statement_files.blueprint,
+        adjustment_desk.blueprint,
         honour_pages.blueprint,
         honour_desk.blueprint,
         honour_api.public_blueprint(house),
@@ -45,6 +48,9 @@ room = Room(
         ledger.Transfer,
         rules.PointsRule,
         rules.EvidenceWeight,
+        rules.PointsLifetime,
+        expiry.ExpiryPass,
+        adjustments.Adjustment,
         pools.CampaignPool,
         pools.CampaignBonus,
         grants.CampaignGrant,
@@ -52,10 +58,11 @@ room = Room(
     blueprints=_blueprints,
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
+    jobs=(expiry.JOB,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
     reference=rules.REFERENCE_FILES,
-    invariants=(*INVARIANTS, *BONUS_INVARIANTS),
+    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *POINTS_INVARIANTS),
     holdings=HOLDINGS,
-    letters=(bonus.USED_UP, *LETTERS),
+    letters=(bonus.USED_UP, expiry.EXPIRING, adjustments.ADJUSTED, *LETTERS),
     demo=_demo,
 )

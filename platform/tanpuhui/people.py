@@ -56,6 +56,7 @@ class Document(StrEnum):
 PRESENT = dict.fromkeys(Document, "2026-11") | {
     Document.PRIVACY: CONSENT_VERSION,
     Document.PLACE_HINTS: "2026-11-2",
+    Document.POINTS: "2026-11-2",
 }
 
 
