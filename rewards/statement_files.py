@@ -40,7 +40,7 @@ def day_asked(text: str) -> date | None:
 
 @blueprint.get("/me/statement.csv")
 @resident_required
-def table() -> Response:
+def as_csv() -> Response:
     """Every row until the end of a day, as a spreadsheet opens it."""
     on, rows, _balance = _asked()
     header = [
@@ -59,7 +59,7 @@ def table() -> Response:
 
 @blueprint.get("/me/statement.pdf")
 @resident_required
-def paper() -> Response:
+def as_pdf() -> Response:
     """The same on paper."""
     on, rows, balance = _asked()
     paper = StatementPaper(
