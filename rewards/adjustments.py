@@ -178,7 +178,7 @@ def propose(house: House, principal: Principal, goodwill: GoodwillIn, chosen: UU
         if feedback is None:
             errors.append({"field": "about", "reason": N_("没有这个编号的来信，或者不在您的辖区。")})
         points = goodwill.points.strip()
-        if not (points.isascii() and points.isdigit() and 1 <= int(points[:9]) <= MOST):
+        if not (points.isascii() and points.isdigit() and len(points) <= 6 and 1 <= int(points) <= MOST):
             errors.append({"field": "points", "reason": N_("请填 1 到 10000 的整数。")})
         try:
             words = audit.reason(goodwill.reason)
@@ -324,7 +324,6 @@ def _move(house: House, connection: Connection, approved: Adjustment, now: datet
                 resident_id=approved.resident_id,
                 recorded_at=now,
                 points=approved.points,
-                kind=approved.kind.value,
             )
         ],
     )

@@ -1,7 +1,6 @@
 """The facts of this room."""
 
 from datetime import date
-from typing import Literal
 from uuid import UUID
 
 from tanpuhui.events import Event
@@ -46,4 +45,3 @@ class PointsAdjusted(Event):
     type = "points.adjusted"
 
     points: int
-    kind: Literal["goodwill", "reversal"]

@@ -60,7 +60,7 @@ def _due(row: sa.Row[tuple[str, ...]]) -> tuple[tuple[str, str, int], str]:
     adjusted = PointsAdjusted.from_payload(row.payload)
     assert adjusted.resident_id is not None
     sides = ADJUSTMENTS_PROGRAMME, account_of(adjusted.resident_id)
-    if adjusted.kind == "reversal":
+    if adjusted.points < 0:
         sides = sides[::-1]
     return (*sides, abs(adjusted.points)), adjust_reference(adjusted.subject_id)
 

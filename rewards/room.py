@@ -32,9 +32,10 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
 
 
 def _demo(house: House) -> None:
-    from rewards.demo import add_honours
+    from rewards.demo import add_adjustments, add_honours
 
     add_honours(house)
+    add_adjustments(house)
 
 
 room = Room(
