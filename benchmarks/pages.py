@@ -1,4 +1,5 @@
-"""`python -m benchmarks.pages`: the server's time for the page and the wall of a campaign of 200,000 participants, and for opening and closing it.
+"""`python -m benchmarks.pages`: the server's time for the page and the wall of a campaign of 200,000 participants, and for opening and
+closing it; and for the statement of a resident with 5,000 transfers.
 
 A house of its own on a SQLite file and, where its programs are, on PostgreSQL; asked in the process, so that nothing but the
 server's own work is measured. Participants are folded into the figures by the code that the relay runs.
@@ -17,17 +18,21 @@ import sqlalchemy as sa
 import time_machine
 
 from activities import campaign_life
+from activities.events import ActionRecorded
 from benchmarks import machine, report
 from benchmarks.crowd import numbered_id
-from tanpuhui import clock, figures, schema
+from tanpuhui import clock, figures, ids, schema
 from tanpuhui.events import Event
 from tanpuhui.figures import Contribution, Feed
+from tanpuhui.people import Resident
 from tanpuhui.reference import load_reference
 from tanpuhui.rooms import House, build_house
+from tests.browser import browser
 from tests.databases import Postgres, postgres_programs, settings_for
 from tests.world import COMMUNITY, World
 
 PARTICIPANTS = 200_000
+TRANSFERS = 5_000
 LOOKS = 50
 
 
@@ -81,6 +86,51 @@ def _milliseconds(work: Callable[[], object], times: int) -> list[float]:
     return taken
 
 
+def _transfers(world: World) -> Resident:
+    """A resident with so many credited records: like one that was scanned, through the events that a scan publishes."""
+    resident = world.resident()
+    world.scan(resident, world.code("clean_plate"))
+    query = sa.text("SELECT payload FROM event_log WHERE type = 'action.recorded'")
+    with world.house.db.reading() as connection:
+        like = ActionRecorded.from_payload(connection.scalars(query).one())
+    for start in range(1, TRANSFERS, 500):
+        more = [
+            like.model_copy(
+                update={
+                    "subject_id": ids.new_id(),
+                    "recorded_at": like.recorded_at + timedelta(minutes=number),
+                }
+            )
+            for number in range(start, min(start + 500, TRANSFERS))
+        ]
+        with world.house.db.transaction() as connection:
+            world.house.publish(connection, more)
+    return resident
+
+
+def statement(house: House) -> dict[str, list[float]]:
+    """Milliseconds of each look at the newest page of a long statement, at its oldest, and at a past balance."""
+    resident = _transfers(World(house))
+    me = browser(World(house), resident).client
+    with house.db.reading() as connection:
+        first = connection.scalar(
+            sa.text("SELECT min(position) FROM event_log WHERE type = 'action.recorded'")
+        )
+    asked = {
+        "statement": "/me/statement",
+        "oldest": f"/me/statement?before={first + 60}",
+        "past balance": f"/me/statement?on={clock.today()}",
+        "points": "/rewards",
+    }
+
+    def look(path: str) -> None:
+        assert me.get(path).status_code == 200
+
+    for path in asked.values():
+        look(path)
+    return {name: _milliseconds(lambda path=path: look(path), LOOKS) for name, path in asked.items()}
+
+
 def measure(house: House) -> dict[str, list[float]]:
     """Milliseconds of each look at the page and at the wall, and of the ticks that open and close the campaign."""
     world = World(house)
@@ -127,6 +177,9 @@ def measure(house: House) -> dict[str, list[float]]:
 
 def _show(engine: str, found: dict[str, list[float]]) -> None:
     page, wall = sorted(found["page"]), sorted(found["wall"])
+    for name, taken in found.items():
+        if len(taken) > 1 and name not in {"page", "wall"}:
+            print(f"{engine}: {name} of {TRANSFERS} transfers {statistics.median(taken):.1f} ms")
     print(
         f"{engine}: page {statistics.median(page):.1f} ms (95 %: {page[int(len(page) * 0.95)]:.1f}), "
         f"wall {statistics.median(wall):.1f} ms (95 %: {wall[int(len(wall) * 0.95)]:.1f}); "
@@ -140,7 +193,7 @@ def main() -> None:
     outcomes = {}
     with tempfile.TemporaryDirectory(prefix="tanpuhui-pages-") as folder:
         with _house(f"sqlite:///{Path(folder) / 'bench.sqlite3'}", Path(folder)) as house:
-            outcomes["sqlite"] = measure(house)
+            outcomes["sqlite"] = statement(house) | measure(house)
         _show("SQLite", outcomes["sqlite"])
         if postgres_programs() is None:
             print("PostgreSQL's programs are not on this machine: left out")
@@ -148,7 +201,7 @@ def main() -> None:
             server = Postgres(fsync=True)
             try:
                 with _house(server.create("bench"), Path(folder)) as house:
-                    outcomes["postgres"] = measure(house)
+                    outcomes["postgres"] = statement(house) | measure(house)
             finally:
                 server.destroy()
             _show("PostgreSQL", outcomes["postgres"])

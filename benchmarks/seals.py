@@ -16,6 +16,7 @@ from benchmarks import machine, report
 from benchmarks.crowd import numbered_id
 from rewards import ledger, sealed, sealing, verify_ledger
 from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
+from rewards.lots import NEVER
 from tanpuhui import clock, ids, schema
 from tanpuhui.rooms import House, build_house
 from tests.databases import Postgres, postgres_programs, settings_for
@@ -36,6 +37,7 @@ def _fill(house: House, transfers: int) -> None:
                 account_of(_ONE if number % every == 0 else numbered_id(1 + number % RESIDENTS)),
                 10,
                 recorded_at,
+                NEVER,
             )
             for number in range(start, min(start + 2000, transfers))
         ]

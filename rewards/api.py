@@ -10,13 +10,15 @@ from pydantic import BaseModel, Field
 
 from rewards import bonus_view, ledger
 from rewards.bonus_view import PublicBonus
+from rewards.events import PointsExpired
 from rewards.evidence import tiers
+from rewards.own_points import own_points
 from rewards.pools import BonusUnit
-from rewards.statements import BonusLine, Line, statement
+from rewards.statements import AnyLine, BonusLine, Line, PointsLine, statement
 from tanpuhui.errors import NotAllowed
 from tanpuhui.figures import POLLUTANTS
 from tanpuhui.rooms import House
-from tanpuhui.web.api import ACCOUNT_PARAMETER, READING, Query, api_blueprint, iso, json_answer
+from tanpuhui.web.api import ACCOUNT_PARAMETER, READING, IsoDay, Query, api_blueprint, iso, json_answer
 from tanpuhui.web.auth import machine
 
 
@@ -66,12 +68,49 @@ class BonusLineOut(BaseModel):
     balance_after: int | None
 
 
+class PointsLineOut(BaseModel):
+    """Points that expired, or that staff gave or took back; no record belongs to them."""
+
+    position: int
+    type: Literal["points.expired", "points.adjusted"]
+    recorded_at: str
+    points: int
+    balance_after: int | None
+    expires_on: str | None = Field(description="The day of points that expired")
+    reason: str | None = Field(description="Why points were adjusted")
+
+
+class PointsQuery(Query):
+    """A day that is asked about."""
+
+    on: IsoDay | None = Field(None, description="A day, today or before")
+
+
+class LotOut(BaseModel):
+    """Points that expire together: what is left of them."""
+
+    expires_on: str | None = Field(
+        description="The last day on which they can be spent; null: they last for good"
+    )
+    points: int
+
+
+class PointsOut(BaseModel):
+    """The balance, what of it expires when (spent from the top), and the balance at the end of the day asked about."""
+
+    balance: int
+    pending: int = Field(description="Points of records that wait for review; they cannot be spent yet")
+    lots: list[LotOut]
+    on: str | None
+    balance_on: int | None
+
+
 class StatementOut(BaseModel):
     """Lines, latest first; `next_before` asks for the page after."""
 
     balance: int
     pending: int = Field(description="Points of records that wait for review; they cannot be spent yet")
-    lines: list[LineOut | BonusLineOut]
+    lines: list[LineOut | BonusLineOut | PointsLineOut]
     next_before: int | None
 
 
@@ -139,12 +178,33 @@ def blueprint(house: House) -> APIBlueprint:
             {
                 "balance": balance,
                 "pending": pending,
-                "lines": [
-                    _bonus_line(line) if isinstance(line, BonusLine) else _line(line) for line in lines
-                ],
+                "lines": [_any_line(line) for line in lines],
                 "next_before": lines[-1].position if more else None,
             }
         )
+
+    @api.get(
+        "/me/points",
+        summary="One's own points: what expires when, and the balance of any day",
+        responses={"200": PointsOut, **READING},
+        openapi_extensions={"parameters": [ACCOUNT_PARAMETER]},
+    )
+    def get_points(query: PointsQuery) -> Response:
+        principal = machine()
+        if principal.kind != "resident":
+            raise NotAllowed
+        with house.db.reading() as connection:
+            found = own_points(connection, principal.id, query.on)
+        lasting = [{"expires_on": None, "points": found.lasting}] if found.lasting else []
+        answer = {
+            "balance": found.balance,
+            "pending": found.pending,
+            "lots": [{"expires_on": day.isoformat(), "points": left} for day, left in found.expiring]
+            + lasting,
+            "on": found.on and found.on.isoformat(),
+            "balance_on": found.balance_on,
+        }
+        return json_answer(answer)
 
     return api
 
@@ -181,6 +241,25 @@ def _bonus(bonus: PublicBonus) -> dict[str, Any]:
         "granted": bonus.granted,
         "left": bonus.left,
         "closed": bonus.closed,
+    }
+
+
+def _any_line(line: AnyLine) -> dict[str, Any]:
+    if isinstance(line, Line):
+        return _line(line)
+    return _bonus_line(line) if isinstance(line, BonusLine) else _points_line(line)
+
+
+def _points_line(line: PointsLine) -> dict[str, Any]:
+    event = line.event
+    return {
+        "position": line.position,
+        "type": event.type,
+        "recorded_at": iso(event.recorded_at),
+        "points": line.points,
+        "balance_after": line.balance_after,
+        "expires_on": event.expires_on.isoformat() if isinstance(event, PointsExpired) else None,
+        "reason": line.reason,
     }
 
 

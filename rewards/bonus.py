@@ -27,7 +27,7 @@ from activities.events import (
     Deed,
 )
 from rewards import ledger
-from rewards.crediting import credit_reference
+from rewards.crediting import credit_reference, expires_on
 from rewards.events import Bonus, BonusGranted, BonusReturned
 from rewards.grants import CampaignGrant, Credit, Short, decide, grant_reference, net_of, return_reference
 from rewards.ledger import Posting, account_of, pool_of
@@ -128,20 +128,28 @@ def _take_back(
     voids: Mapping[UUID, ActionVoided],
     decided: Mapping[UUID, CampaignGrant],
 ) -> list[CampaignGrant]:
-    """Mark what is voided and bring its bonus back, as far as its resident still has it; what was granted of it."""
-    connection = session.connection()
+    """Mark what is voided and bring its bonus back, as far as its resident still has it; what was granted of it.
+
+    Of a bonus whose day is over nothing comes back.
+    """
+    connection, now = session.connection(), clock.now()
     hit = [decided[action] for action in sorted(voids) if action in decided and not decided[action].voided_at]
     has = ledger.balances(connection, [account_of(grant.resident_id) for grant in hit])
+    given = ledger.find(connection, [grant_reference(grant.action_id) for grant in hit])
     back = []
     for grant in hit:
         account, void = account_of(grant.resident_id), voids[grant.action_id]
         grant.voided_at = void.recorded_at
-        grant.returned = min(grant.granted, has.get(account, 0))
+        credit = given.get(grant_reference(grant.action_id))
+        if credit and credit.expires_on >= clock.day_of(now):
+            grant.returned = min(grant.granted, has.get(account, 0))
         session.add(grant)
         if grant.returned:
             has[account] -= grant.returned
             reference = return_reference(grant.action_id)
-            back.append(Posting(reference, account, pool_of(pool.campaign_id), grant.returned, clock.now()))
+            assert credit is not None
+            funds = pool_of(pool.campaign_id)
+            back.append(Posting(reference, account, funds, grant.returned, now, credit.expires_on))
     session.add_all(_never(voids[action]) for action in sorted(voids.keys() - decided.keys()))
     session.flush()
     if back:
@@ -194,6 +202,7 @@ def _pay(connection: Connection, pool: CampaignPool, granted: Sequence[CampaignG
             account_of(grant.resident_id),
             grant.granted,
             grant.decided_at,
+            expires_on(connection, grant.decided_at),
         )
         for grant in granted
     ]

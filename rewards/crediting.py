@@ -3,16 +3,26 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, ActionVoided, Deed
-from rewards import ledger
+from rewards import ledger, lots
 from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of, held_for
-from rewards.rules import PointsRule, points_for, rule_on, rules, weights
-from tanpuhui import reference
+from rewards.rules import (
+    PointsLifetime,
+    PointsRule,
+    expiry,
+    lifetimes,
+    points_for,
+    rule_on,
+    rules,
+    weights,
+)
+from tanpuhui import clock, reference
 from tanpuhui.errors import InsufficientPoints, PointsSpent
 from tanpuhui.figures import Contribution, Feed
 from tanpuhui.subscribers import SameTransaction
@@ -38,6 +48,7 @@ class _Tariff:
     version: int
     rules: dict[str, list[PointsRule]]
     weights: dict[str, int]
+    lifetimes: list[PointsLifetime]
 
 
 class _TariffOffice:
@@ -54,12 +65,17 @@ class _TariffOffice:
         tariff = self._tariffs.get(database)
         if tariff is None or tariff.version != version:
             with self._lock:
-                tariff = _Tariff(version, rules(connection), weights(connection))
+                tariff = _Tariff(version, rules(connection), weights(connection), lifetimes(connection))
                 self._tariffs[database] = tariff
         return tariff
 
 
 _office = _TariffOffice()
+
+
+def expires_on(connection: Connection, given_at: datetime) -> date:
+    """The last day of points that are given at a moment."""
+    return expiry(_office.at(connection).lifetimes, clock.day_of(given_at))
 
 
 def points_of(tariff: _Tariff, event: Deed) -> int:
@@ -80,7 +96,12 @@ def credit_actions(connection: Connection, events: Sequence[ActionRecorded]) -> 
     accounts = [_account(event) for event in events]
     postings = [
         Posting(
-            credit_reference(event.subject_id), ACTIONS_PROGRAMME, _credited(event), amount, event.recorded_at
+            credit_reference(event.subject_id),
+            ACTIONS_PROGRAMME,
+            _credited(event),
+            amount,
+            event.recorded_at,
+            expiry(tariff.lifetimes, clock.day_of(event.recorded_at)),
         )
         for event, amount in zip(events, points, strict=True)
         if amount
@@ -95,14 +116,20 @@ def credit_actions(connection: Connection, events: Sequence[ActionRecorded]) -> 
 
 
 def release_confirmed(connection: Connection, events: Sequence[ActionConfirmed]) -> None:
-    """Let residents spend what was held for records that are confirmed."""
+    """Let residents spend what was held for records that are confirmed: in the lot of the record, while its day lasts."""
     credited = ledger.find(connection, [credit_reference(event.subject_id) for event in events])
     for event in events:
         if original := credited.get(credit_reference(event.subject_id)):
-            reference = confirm_reference(event.subject_id)
             ledger.release(
                 connection,
-                Posting(reference, original.destination, _account(event), original.amount, event.recorded_at),
+                Posting(
+                    confirm_reference(event.subject_id),
+                    original.destination,
+                    _account(event),
+                    original.amount,
+                    event.recorded_at,
+                    lots.in_time(original.expires_on, clock.day_of(event.recorded_at)),
+                ),
             )
 
 
@@ -111,20 +138,29 @@ def return_rejected(connection: Connection, events: Sequence[ActionRejected]) ->
     credited = ledger.find(connection, [credit_reference(event.subject_id) for event in events])
     for event in events:
         if original := credited.get(credit_reference(event.subject_id)):
-            reference = reversal_reference(event.subject_id)
             ledger.take(
                 connection,
-                Posting(reference, original.destination, original.source, original.amount, event.recorded_at),
+                Posting(
+                    reversal_reference(event.subject_id),
+                    original.destination,
+                    original.source,
+                    original.amount,
+                    event.recorded_at,
+                    original.expires_on,
+                ),
             )
 
 
 def reverse_actions(connection: Connection, events: Sequence[ActionVoided]) -> list[dict[str, Any]]:
-    """Take the points of voided actions back; adds the balance after. Raises PointsSpent if they are gone."""
+    """Take the points of voided actions back; adds the balance after. Raises PointsSpent if they are gone.
+
+    Of points whose day is over nothing is taken: they have expired, or were spent in time.
+    """
     changes: list[dict[str, Any]] = []
-    credited = ledger.find(connection, [credit_reference(event.subject_id) for event in events])
+    given = given_for(connection, [event.subject_id for event in events])
     for event in events:
-        original = credited.get(credit_reference(event.subject_id))
-        if original is None:
+        original = given.get(event.subject_id)
+        if original is None or original.expires_on < clock.day_of(event.recorded_at):
             changes.append({})
             continue
         try:
@@ -133,15 +169,28 @@ def reverse_actions(connection: Connection, events: Sequence[ActionVoided]) -> l
                 Posting(
                     reversal_reference(event.subject_id),
                     _account(event),
-                    original.source,
+                    ACTIONS_PROGRAMME,
                     original.amount,
                     event.recorded_at,
+                    original.expires_on,
                 ),
             )
         except InsufficientPoints as error:
             raise PointsSpent from error
         changes.append({"points": {"balance": balance}})
     return changes
+
+
+def given_for(connection: Connection, action_ids: Sequence[UUID]) -> dict[UUID, Any]:
+    """The transfers by which actions gave their residents something to spend: the credit, or the release of what was held."""
+    references = [of(action_id) for action_id in action_ids for of in (credit_reference, confirm_reference)]
+    found = ledger.find(connection, references)
+    given = {}
+    for action_id in action_ids:
+        confirmed = found.get(confirm_reference(action_id))
+        if one := confirmed or found.get(credit_reference(action_id)):
+            given[action_id] = one
+    return given
 
 
 def contributions(connection: Connection, events: Sequence[Deed]) -> Iterator[Contribution]:

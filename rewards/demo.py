@@ -1,18 +1,20 @@
-"""The honours of the demo: made through the same services, after everybody has lived their month."""
+"""The honours and adjustments of the demo: made through the same services, after everybody has lived their month."""
 
 import os
 from datetime import timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel, col, select
 
-from rewards import honour_decisions, honour_holders, nominations
+from rewards import adjustments, honour_decisions, honour_holders, nominations
+from rewards.adjustments import GoodwillIn
 from rewards.honours import HolderKind
 from rewards.nominations import Nomination
 from tanpuhui import clock, staff
 from tanpuhui.divisions import Division, DivisionLevel
-from tanpuhui.people import PRESENT, Document
+from tanpuhui.feedback import Feedback
+from tanpuhui.people import PRESENT, Document, Resident
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
 from tanpuhui.staff import Role
@@ -52,6 +54,29 @@ def add_honours(house: House) -> None:
             honour_decisions.decide(house, officer, honour_id, "honoured")
 
 
+def add_adjustments(house: House) -> None:
+    """Two who wrote in are to get points: one has them, the other waits for a second officer."""
+    first, second = (_member(house, Role.OFFICER) for _ in range(2))
+    with house.db.reading_session() as session:
+        wrote = session.exec(
+            select(Feedback.number)
+            .join(Resident, col(Resident.id) == col(Feedback.resident_id))
+            .where(col(Resident.with_points))
+            .order_by(col(Feedback.opened_at))
+            .limit(2)
+        ).all()
+    for number, (points, reason) in zip(wrote, _GOODWILL, strict=False):
+        with clock.pretending(clock.now() - timedelta(hours=3)):
+            made = adjustments.propose(house, first, GoodwillIn(number, points, reason))
+        if number == wrote[0]:
+            with clock.pretending(clock.now() - timedelta(hours=2)):
+                adjustments.decide(house, second, made, "approved")
+
+
+_GOODWILL = (
+    ("30", "回收箱的码坏了一周，三次分类没能记上，按实际次数补发。"),
+    ("20", "活动当天系统中断，现场登记表上有您的两次光盘。"),
+)
 _STAR = (
     "每天骑车上班，教楼里的邻居使用会员码，帮三位老人办好了会员卡。",
     (

@@ -28,3 +28,20 @@ class BonusReturned(Bonus):
     """The record was voided: its bonus went back to the pool, as far as the resident had not spent it."""
 
     type = "bonus.returned"
+
+
+class PointsExpired(Event):
+    """The day of a lot was over: what a resident, who is the `subject_id`, had left of it is gone."""
+
+    type = "points.expired"
+
+    points: int
+    expires_on: date
+
+
+class PointsAdjusted(Event):
+    """Two members of staff gave a resident `points`, or took back those of an earlier adjustment (below 0); the `subject_id` is it."""
+
+    type = "points.adjusted"
+
+    points: int

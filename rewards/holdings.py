@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from rewards import adjustments
 from rewards.ledger import account_of, held_for
 from tanpuhui.holdings import Holding, own, table
 from tanpuhui.i18n import N_
@@ -23,7 +24,7 @@ def _account(resident_id: UUID) -> sa.Select[Any]:
 def _transfers(resident_id: UUID) -> sa.Select[Any]:
     transfer, paths = table("transfer"), (account_of(resident_id), held_for(resident_id))
     mine = transfer.c.source.in_(paths) | transfer.c.destination.in_(paths)
-    shown = ("reference", "source", "destination", "amount", "balance_after", "recorded_at")
+    shown = ("reference", "source", "destination", "amount", "balance_after", "expires_on", "recorded_at")
     return (
         sa.select(*(transfer.c[name] for name in shown))
         .where(mine)
@@ -35,6 +36,13 @@ def _sealed(resident_id: UUID) -> sa.Select[Any]:
     sealed = table("sealed_transfer")
     shown = (sealed.c.position, sealed.c.reference, sealed.c.leaf)
     return sa.select(*shown).where(sealed.c.resident_id == resident_id).order_by(sealed.c.position)
+
+
+def _adjustments(resident_id: UUID) -> sa.Select[Any]:
+    made = table("adjustment")
+    shown = ("id", "kind", "about", "amount", "reverses", "reason", "proposed_at", "decision", "decided_at")
+    mine = sa.select(*(made.c[name] for name in shown)).where(made.c.resident_id == resident_id)
+    return mine.order_by(made.c.proposed_at, made.c.id)
 
 
 def _honours(resident_id: UUID) -> sa.Select[Any]:
@@ -109,6 +117,15 @@ HOLDINGS = (
         tables=("sealed_transfer",),
         query=_sealed,
         lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="adjustments",
+        what=N_("工作人员给您的积分调整：多少、为什么、是否批准"),
+        why=N_("让每一次调整都经两个人，您也看得到原因。"),
+        tables=("adjustment",),
+        query=_adjustments,
+        lasts=N_("长期保存，账目才平；注销时立即删除原因和来信编号。"),
+        forget=adjustments.forget,
     ),
     Holding(
         key="bonuses",

@@ -1,15 +1,17 @@
 """What must always hold in the ledger and of honours; `tanpuhui verify` asks."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionVoided, Deed
-from rewards import ledger
+from rewards import ledger, lots
 from rewards.crediting import confirm_reference, credit_reference, reversal_reference
 from rewards.ledger import ACTIONS_PROGRAMME, account_of, held_for
 from rewards.rules import points_for, rule_on, rules, weights
+from tanpuhui import clock
 from tanpuhui.db import Statement
 from tanpuhui.events import event_class
 from tanpuhui.rooms import Invariant
@@ -26,9 +28,10 @@ _UNBALANCED = (
 _NO_ACCOUNT = (
     f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path WHERE a.path IS NULL"
 )
-#: What follows from campaigns is for `rewards.bonus_invariants`.
+#: The rest follows from other things: see `rewards.bonus_invariants` and `rewards.points_invariants`.
 _OF_ACTIONS = (
-    "SELECT count(*) FROM transfer WHERE reference NOT LIKE 'bonus:%' AND reference NOT LIKE 'pool:%'"
+    "SELECT count(*) FROM transfer WHERE reference NOT LIKE 'bonus:%' AND reference NOT LIKE 'pool:%' "
+    "AND reference NOT LIKE 'expired:%' AND reference NOT LIKE 'adjust:%'"
 )
 _EVENTS = Statement(
     "SELECT position, type, payload FROM event_log WHERE position > :position "
@@ -44,6 +47,11 @@ def _balances(connection: Connection) -> Iterator[str]:
         yield f"{path} has {stored}, its transfers sum to {moved}"
     for path, moved in connection.execute(sa.text(_NO_ACCOUNT)):
         yield f"{path} was moved {moved} and has no account"
+
+
+def _lots(connection: Connection) -> Iterator[str]:
+    for path, stored, points in connection.execute(sa.text(lots.NOT_THE_LOTS)):
+        yield f"{path} has {stored}, its lots have {points} left"
 
 
 def _postings(connection: Connection) -> Iterator[str]:
@@ -71,7 +79,8 @@ def _postings(connection: Connection) -> Iterator[str]:
                 reference = (confirm_reference if confirmed else reversal_reference)(deed.subject_id)
                 moved = found.get(reference)
                 matched += moved is not None
-                yield from _following_breaches(deed, credit, moved)
+                released = found.get(confirm_reference(deed.subject_id))
+                yield from _following_breaches(deed, credit, released, moved)
     total = connection.scalar(sa.text(_OF_ACTIONS))
     if total != matched:
         yield f"{total} transfers, of which {matched} come from events"
@@ -96,16 +105,26 @@ def _credited(deed: Deed) -> str:
 
 
 def _following_breaches(
-    deed: Deed, credit: sa.Row[tuple[str, ...]] | None, moved: sa.Row[tuple[str, ...]] | None
+    deed: Deed,
+    credit: sa.Row[tuple[str, ...]] | None,
+    released: sa.Row[tuple[str, ...]] | None,
+    moved: sa.Row[tuple[str, ...]] | None,
 ) -> Iterator[str]:
-    """A confirmation releases what was held, a rejection gives it back, a void takes what the resident got."""
+    """A confirmation releases what was held, a rejection gives it back, a void takes what the resident got while its day lasts."""
     assert deed.resident_id is not None
     held, spendable = held_for(deed.resident_id), account_of(deed.resident_id)
-    sides = None
+    sides: tuple[Any, ...] | None = None
     if credit:
-        source = spendable if isinstance(deed, ActionVoided) else held
-        sides = (source, spendable if isinstance(deed, ActionConfirmed) else credit.source, credit.amount)
-    did = (moved.source, moved.destination, moved.amount) if moved else None
+        day = clock.day_of(deed.recorded_at)
+        if isinstance(deed, ActionConfirmed):
+            sides = held, spendable, credit.amount, lots.in_time(credit.expires_on, day)
+        elif isinstance(deed, ActionVoided):
+            given = released or credit
+            over = given.expires_on < day
+            sides = None if over else (spendable, credit.source, credit.amount, given.expires_on)
+        else:
+            sides = held, credit.source, credit.amount, credit.expires_on
+    did = (moved.source, moved.destination, moved.amount, moved.expires_on) if moved else None
     if sides != did:
         yield f"{deed.type} of {deed.subject_id}: due {sides}, done {did}"
 
@@ -147,6 +166,7 @@ def _honours_of_the_gone(connection: Connection) -> Iterator[str]:
 
 INVARIANTS: Sequence[Invariant] = (
     Invariant("a balance is the sum of its transfers", _balances),
+    Invariant("lots have the balance left", _lots),
     Invariant("credits and reversals follow the events", _postings),
     Invariant("every nomination has evidence", _honours_without_evidence),
     Invariant("nobody is named for an honour without consent", _names_without_consent),

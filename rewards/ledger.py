@@ -6,21 +6,36 @@ Residents' accounts (``resident:<id>``) have a stored balance that cannot go bel
 a review is decided (``held:<id>``), which nothing spends, and what a campaign may still give (``pool:campaign:<id>``). Programme accounts
 (``programme:<name>``) are where points come from; they have no stored balance, because a row that every scan
 updates would make all residents wait for each other: what they gave is the sum of their transfers.
+
+What gives points says when they expire, and so does what takes just those back (`lots`); spending says nothing of it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
+from sqlmodel.sql.sqltypes import UTCDateTime
 
+from tanpuhui import clock
 from tanpuhui.db import Statement, insert_statement
 from tanpuhui.errors import InsufficientPoints
 
 ACTIONS_PROGRAMME = "programme:actions"
+
+#: Where points go whose day is over, and where an adjustment takes them from (`adjustments`).
+EXPIRED_PROGRAMME = "programme:expired"
+ADJUSTMENTS_PROGRAMME = "programme:adjustments"
+
+#: What gives points to a resident or takes them back, and so has to say of which day.
+_OF_A_LOT = (
+    "source IN ('programme:actions', 'programme:adjustments') OR destination IN ('programme:actions', "
+    "'programme:adjustments', 'programme:expired') OR source LIKE 'held:%' "
+    "OR (source LIKE 'pool:%' AND destination LIKE 'resident:%')"
+)
 
 
 class Account(SQLModel, table=True):
@@ -36,9 +51,18 @@ class Account(SQLModel, table=True):
     balance: int = Field(sa_type=sa.BigInteger)
 
 
+def _of_residents(name: str, column: str, where: str, *more: str) -> sa.Index:
+    """An index of what residents' accounts give or get, and of nothing else."""
+    condition = sa.text(where)
+    return sa.Index(
+        name, column, *more, unique=bool(more), sqlite_where=condition, postgresql_where=condition
+    )
+
+
 class Transfer(SQLModel, table=True):
     """Points moved. `balance_after` is the balance after it of the resident's side if one is spendable, else of the side with a balance.
 
+    `expires_on`: the last day of the points that it gives, or of those that it takes back; None for what is no resident's lot.
     `tx`: the id of its transaction, which PostgreSQL fills in itself, for the order of the seals; SQLite has one writer, and goes by
     the rows.
     """
@@ -49,6 +73,11 @@ class Transfer(SQLModel, table=True):
         sa.CheckConstraint("source <> destination", name="sides"),
         sa.CheckConstraint("balance_after >= 0", name="balance_after"),
         sa.Index("ix_transfer_tx", "tx", sqlite_where=sa.text("tx > 0")),
+        sa.CheckConstraint(f"expires_on IS NOT NULL OR NOT ({_OF_A_LOT})", name="expires_on"),
+        _of_residents("ix_transfer_destination", "destination", "destination LIKE 'resident:%'"),
+        _of_residents("ix_transfer_source", "source", "source LIKE 'resident:%'"),
+        # A lot expires once, whoever says so.
+        _of_residents("uq_transfer_expired", "source", f"destination = '{EXPIRED_PROGRAMME}'", "expires_on"),
     )
 
     reference: str = Field(primary_key=True, max_length=96)
@@ -58,6 +87,7 @@ class Transfer(SQLModel, table=True):
     balance_after: int = Field(sa_type=sa.BigInteger)
     recorded_at: datetime
     tx: int = Field(default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": sa.text("0")})
+    expires_on: date | None = Field(default=None, sa_column_kwargs={"server_default": "9999-12-31"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +100,7 @@ class Posting:
     destination: str
     amount: int
     recorded_at: datetime
+    expires_on: date | None = None
 
 
 def account_of(resident_id: UUID) -> str:
@@ -98,6 +129,13 @@ _TAKE = Statement(
     "RETURNING balance",
     balance="int",
 )
+_TAKE_ALL = Statement(
+    "UPDATE account SET balance = account.balance - q.amount FROM {rows} WHERE account.path = q.path "
+    "RETURNING account.path, account.balance",
+    rows={"path": "text", "amount": "int"},
+    path="text",
+    balance="int",
+)
 _POST = insert_statement(
     SQLModel.metadata.tables["transfer"],
     {
@@ -107,6 +145,7 @@ _POST = insert_statement(
         "amount": "int",
         "balance_after": "int",
         "recorded_at": "time",
+        "expires_on": "date",
     },
 )
 
@@ -139,6 +178,20 @@ def take(connection: Connection, posting: Posting) -> int:
     balance: int = rows[0].balance
     _POST.run(connection, [_row(posting, balance)])
     return balance
+
+
+def take_all(connection: Connection, postings: Sequence[Posting]) -> None:
+    """Post many transfers out of residents' accounts. The caller has taken their turns and knows that they have the points."""
+    lost: dict[str, int] = {}
+    for posting in postings:
+        lost[posting.source] = lost.get(posting.source, 0) + posting.amount
+    rows = _TAKE_ALL.run(connection, [{"path": path, "amount": lost[path]} for path in sorted(lost)])
+    running = {row.path: row.balance + lost[row.path] for row in rows}
+    made = []
+    for posting in postings:
+        running[posting.source] -= posting.amount
+        made.append(_row(posting, running[posting.source]))
+    _POST.run(connection, made)
 
 
 def release(connection: Connection, posting: Posting) -> int:
@@ -180,6 +233,12 @@ def held(connection: Connection, resident_id: UUID) -> int:
     return _balance_at(connection, held_for(resident_id))
 
 
+def balance_on(connection: Connection, resident_id: UUID, day: date) -> int:
+    """A resident's balance at the end of a day in Asia/Shanghai: what had come until then, less what had gone."""
+    asked = {"path": account_of(resident_id), "until": clock.day_bounds(day)[1]}
+    return int(connection.execute(_BALANCE_AT, asked).scalar_one())
+
+
 def in_pool(connection: Connection, campaign_id: UUID) -> int:
     """How many points the pool of a campaign holds."""
     return _balance_at(connection, pool_of(campaign_id))
@@ -194,12 +253,18 @@ def balances(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
     return {row.path: row.balance for row in _BALANCES.run(connection, paths=paths)}
 
 
+_BALANCE_AT = sa.text(
+    "SELECT COALESCE(SUM(amount), 0) FROM (SELECT amount FROM transfer WHERE destination = :path "
+    "AND destination LIKE 'resident:%' AND recorded_at < :until UNION ALL SELECT -amount FROM transfer "
+    "WHERE source = :path AND source LIKE 'resident:%' AND recorded_at < :until) moved"
+).bindparams(sa.bindparam("until", type_=UTCDateTime()))
+
 _BALANCES = Statement(
     "SELECT path, balance FROM account WHERE path {in:paths:text}", path="text", balance="int"
 )
 
 _FIND = Statement(
-    "SELECT reference, source, destination, amount, balance_after, recorded_at FROM transfer "
+    "SELECT reference, source, destination, amount, balance_after, recorded_at, expires_on FROM transfer "
     "WHERE reference {in:references:text}",
     reference="text",
     source="text",
@@ -207,6 +272,7 @@ _FIND = Statement(
     amount="int",
     balance_after="int",
     recorded_at="time",
+    expires_on="date",
 )
 
 
@@ -218,4 +284,5 @@ def _row(posting: Posting, balance_after: int) -> dict[str, object]:
         "amount": posting.amount,
         "balance_after": balance_after,
         "recorded_at": posting.recorded_at,
+        "expires_on": posting.expires_on,
     }

@@ -6,20 +6,24 @@ from itertools import groupby
 from uuid import UUID
 
 from flask import Blueprint, render_template, request
+from sqlalchemy.engine import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import bonus_view, ledger, rules, statements
+from rewards import bonus_view, ledger, lots, rules, statements
 from rewards.bonus_view import BonusOfRecord, PublicBonus
 from rewards.crediting import confirm_reference, credit_reference
 from rewards.evidence import tiers
-from rewards.statements import BonusLine, Line
+from rewards.own_points import OwnPoints, own_points
+from rewards.rules import PointsLifetime
+from rewards.statement_files import day_asked
 from tanpuhui import clock
-from tanpuhui.errors import NotFound
+from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.web.auth import house, resident, resident_required, visitor
+from tanpuhui.web.forms import form_errors
 
 blueprint = Blueprint("rewards", __name__, template_folder="templates")
 
-Answer = str | AnyResponse
+Answer = str | AnyResponse | tuple[str, int]
 
 _LINES = 50
 _LATEST = 2**62
@@ -102,22 +106,30 @@ def bonus_for_organisers(campaign_id: UUID) -> PublicBonus | None:
 @blueprint.get("/me/statement")
 @resident_required
 def statement() -> Answer:
-    """What one did and what it earned, day by day."""
+    """What one did and what it earned, deed by deed; and the balance of a day that is asked about."""
     before = min(request.args.get("before", type=int) or _LATEST, _LATEST)
+    asked = request.args.get("on", "").strip()[:10]
     with house().db.reading() as connection:
-        lines = statements.statement(connection, resident().id, limit=_LINES, before=max(before, 0))
-        balance = ledger.balance(connection, resident().id)
-    days = groupby(lines, key=_day)
-    return render_template(
+        found, errors = _points_on(connection, asked)
+        rows = statements.rows(connection, resident().id, limit=_LINES, before=max(before, 0))
+    days = groupby(rows, key=lambda row: clock.day_of(row.recorded_at))
+    page = render_template(
         "rewards/statement.html",
         days=[(day, list(of_day)) for day, of_day in days],
-        balance=balance,
-        older=lines[-1].position if len(lines) == _LINES else None,
+        found=found,
+        asked=asked,
+        errors=errors,
+        older=rows[-1].first.position if len(rows) == _LINES else None,
     )
+    return (page, InvalidField.status) if errors else page
 
 
-def _day(line: Line | BonusLine) -> date:
-    return clock.day_of((line.bonus if isinstance(line, BonusLine) else line.deed).recorded_at)
+def _points_on(connection: Connection, asked: str) -> tuple[OwnPoints, dict[str, str]]:
+    """What one has, and had at the end of the day `asked` for; what is wrong with that day, by field."""
+    try:
+        return own_points(connection, resident().id, day_asked(asked)), {}
+    except InvalidField as error:
+        return own_points(connection, resident().id), form_errors(error)
 
 
 @blueprint.get("/rewards/campaigns/<uuid:campaign_id>")
@@ -130,16 +142,41 @@ def bonus(campaign_id: UUID) -> Answer:
 
 @blueprint.get("/rewards")
 def points() -> Answer:
-    """The balance of whoever is logged in, and the rules by which points are earned."""
+    """What whoever is logged in has, and what of it expires when; and the rules by which points are earned."""
     with house().db.reading() as connection:
-        balance = ledger.balance(connection, resident().id) if visitor() else None
+        found = own_points(connection, resident().id) if visitor() else None
         rows = [
             {"kind": kind, **_readable(rule.micro_points_per_unit)}
             for kind, versions in rules.rules(connection).items()
             if (rule := rules.rule_on(versions, clock.today())) and rule.micro_points_per_unit
         ]
         published = tiers(connection)
-    return render_template("rewards/points.html", balance=balance, rows=rows, tiers=published)
+        lasts = rules.months_on(rules.lifetimes(connection), clock.today())
+    return render_template("rewards/points.html", found=found, rows=rows, tiers=published, lasts=lasts)
+
+
+@blueprint.get("/rewards/rules")
+def history() -> Answer:
+    """The rules of points in force, and every version there was."""
+    with house().db.reading() as connection:
+        kinds = [
+            (kind, [(rule, _readable(rule.micro_points_per_unit)) for rule in versions])
+            for kind, versions in rules.rules(connection).items()
+        ]
+        lifetimes = rules.lifetimes(connection)
+    return render_template(
+        "rewards/rules.html",
+        kinds=kinds,
+        lifetimes=lifetimes,
+        example=_example(lifetimes),
+        today=clock.today(),
+    )
+
+
+def _example(lifetimes: list[PointsLifetime]) -> tuple[date, date] | None:
+    """Today, and the last day of what is given today; None while points last for good."""
+    last = rules.expiry(lifetimes, clock.today())
+    return None if last == lots.NEVER else (clock.today(), last)
 
 
 @blueprint.get("/evidence")
@@ -152,7 +189,7 @@ def evidence() -> Answer:
 def _readable(micro_points: int) -> dict[str, str | int]:
     """Points for so many units that nobody has to read 0.001: one point for 1000 steps."""
     per = 1
-    while micro_points * per < 1_000_000:
+    while 0 < micro_points * per < 1_000_000:
         per *= 10
     value = Decimal(micro_points * per) / 1_000_000
     return {"points": f"{value.normalize():f}", "per": per}

@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, bonus_view, grants, honours, ledger, pools, rules, sealing, seals
+from rewards import (
+    adjustments,
+    bonus,
+    bonus_view,
+    expiry,
+    grants,
+    honours,
+    ledger,
+    pools,
+    rules,
+    sealing,
+    seals,
+)
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
 from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
+from rewards.points_invariants import POINTS_INVARIANTS
 from rewards.seal_invariants import SEAL_INVARIANTS
 from tanpuhui.rooms import House, Room
 
@@ -17,12 +30,24 @@ if TYPE_CHECKING:
 
 
 def _blueprints(house: House) -> Sequence["Blueprint"]:
-    from rewards import api, honour_api, honour_desk, honour_pages, ledger_api, ledger_pages, pages
+    from rewards import (
+        adjustment_desk,
+        api,
+        honour_api,
+        honour_desk,
+        honour_pages,
+        ledger_api,
+        ledger_pages,
+        pages,
+        statement_files,
+    )
 
     return (
         api.blueprint(house),
         api.public_blueprint(house),
         pages.blueprint,
+        statement_files.blueprint,
+        adjustment_desk.blueprint,
         honour_pages.blueprint,
         honour_desk.blueprint,
         honour_api.public_blueprint(house),
@@ -32,9 +57,10 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
 
 
 def _demo(house: House) -> None:
-    from rewards.demo import add_honours
+    from rewards.demo import add_adjustments, add_honours
 
     add_honours(house)
+    add_adjustments(house)
     sealing.seal_all(house)
 
 
@@ -53,6 +79,9 @@ room = Room(
         seals.LedgerSealing,
         rules.PointsRule,
         rules.EvidenceWeight,
+        rules.PointsLifetime,
+        expiry.ExpiryPass,
+        adjustments.Adjustment,
         pools.CampaignPool,
         pools.CampaignBonus,
         grants.CampaignGrant,
@@ -61,11 +90,11 @@ room = Room(
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
-    jobs=(sealing.JOB,),
+    jobs=(expiry.JOB, sealing.JOB),
     reference=rules.REFERENCE_FILES,
-    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *SEAL_INVARIANTS),
+    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *POINTS_INVARIANTS, *SEAL_INVARIANTS),
     holdings=HOLDINGS,
-    letters=(bonus.USED_UP, *LETTERS),
+    letters=(bonus.USED_UP, expiry.EXPIRING, adjustments.ADJUSTED, *LETTERS),
     demo=_demo,
     report=bonus_view.reported,
 )

@@ -1,18 +1,21 @@
 """What an action is worth in points: a rule per kind, and a share per evidence tier.
 
 Points are settings of the district. A changed rule becomes a new version valid from the day it is loaded, so
-that a late record of an earlier day is paid as that day was.
+that a late record of an earlier day is paid as that day was. So does how long points last: what was given keeps its day.
 """
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
+from rewards import lots
 from tanpuhui import cells, clock
+from tanpuhui.csvtext import Problem
 from tanpuhui.reference import Column, LoadCount, Reading, ReferenceFile, store
 
 
@@ -44,6 +47,20 @@ class EvidenceWeight(SQLModel, table=True):
 
     evidence: str = Field(primary_key=True, max_length=32)
     points_percent: int
+
+
+class PointsLifetime(SQLModel, table=True):
+    """Points given from `valid_from` (None: always) on last `months`, and on to the end of that month (`lots.last_day`)."""
+
+    __tablename__ = "points_lifetime"
+    __table_args__ = (
+        sa.CheckConstraint("version >= 1", name="version"),
+        sa.CheckConstraint("months BETWEEN 6 AND 120", name="months"),
+    )
+
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    months: int
+    valid_from: date | None = None
 
 
 class Priced(Protocol):
@@ -78,6 +95,24 @@ def weights(connection: Connection) -> dict[str, int]:
     """Percent of the points by evidence tier."""
     table = SQLModel.metadata.tables["evidence_weight"]
     return {row.evidence: row.points_percent for row in connection.execute(sa.select(table))}
+
+
+def lifetimes(connection: Connection) -> list[PointsLifetime]:
+    """How long points last, by version, the newest first."""
+    table = SQLModel.metadata.tables["points_lifetime"]
+    query = sa.select(table).order_by(table.c.version.desc())
+    return [PointsLifetime(**row) for row in connection.execute(query).mappings()]
+
+
+def months_on(versions: list[PointsLifetime], day: date) -> int | None:
+    """For how many months points last that are given on `day`; None: for good. `versions` as in `lifetimes`."""
+    return next((one.months for one in versions if one.valid_from is None or one.valid_from <= day), None)
+
+
+def expiry(versions: list[PointsLifetime], day: date) -> date:
+    """The last day of points that are given on `day`; `versions` as in `lifetimes`."""
+    months = months_on(versions, day)
+    return lots.NEVER if months is None else lots.last_day(day, months)
 
 
 # --- reference files ----------------------------------------------------------------------------------------
@@ -132,4 +167,38 @@ WEIGHTS_FILE = ReferenceFile(
     write=_write_weights,
 )
 
-REFERENCE_FILES = (POINTS_FILE, WEIGHTS_FILE)
+
+def _write_lifetime(connection: Connection, reading: Reading) -> LoadCount:
+    """The first one holds from the start, unless points were given before it: those were promised to last."""
+    table = SQLModel.metadata.tables["points_lifetime"]
+    before = next(iter(lifetimes(connection)), None)
+    (row,) = reading.rows(LIFETIME_FILE)
+    months = row.values["points_last_months"]
+    if before is not None and before.months == months:
+        return LoadCount()
+    given = connection.execute(sa.text("SELECT 1 FROM transfer LIMIT 1")).first() is not None
+    version = before.version + 1 if before else 1
+    values = {
+        "version": version,
+        "months": months,
+        "valid_from": clock.today() if before or given else None,
+    }
+    connection.execute(sa.insert(table), values)
+    return LoadCount(0, 1) if before else LoadCount(1, 0)
+
+
+def _check_lifetime(_connection: Connection, reading: Reading) -> Iterator[Problem]:
+    for row in reading.rows(LIFETIME_FILE)[1:]:
+        yield row.bad("points_last_months", "one row says how long points last")
+
+
+LIFETIME_FILE = ReferenceFile(
+    what="lifetime of points",
+    pattern="points.csv",
+    columns=(Column("points_last_months", cells.whole(6, 120)),),
+    home=Path(__file__).parent / "reference",
+    check=_check_lifetime,
+    write=_write_lifetime,
+)
+
+REFERENCE_FILES = (POINTS_FILE, WEIGHTS_FILE, LIFETIME_FILE)

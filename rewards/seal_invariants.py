@@ -16,7 +16,7 @@ from tanpuhui.rooms import Invariant
 _PIECE = 10_000
 
 _SEALED = Statement(
-    "SELECT s.position, s.reference, s.leaf, s.resident_id, t.source, t.destination, t.amount, t.balance_after, t.recorded_at "
+    "SELECT s.position, s.reference, s.leaf, s.resident_id, t.source, t.destination, t.amount, t.balance_after, t.recorded_at, t.expires_on "
     "FROM sealed_transfer s LEFT JOIN transfer t ON t.reference = s.reference WHERE s.position > :after "
     f"ORDER BY s.position LIMIT {_PIECE}",
     position="int",
@@ -28,6 +28,7 @@ _SEALED = Statement(
     amount="int",
     balance_after="int",
     recorded_at="time",
+    expires_on="date",
 )
 _TILES = sa.text("SELECT level, ordinal, hashes FROM ledger_tile WHERE seal = :seal")
 _STRANGE_TILES = sa.text(

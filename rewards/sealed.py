@@ -37,7 +37,9 @@ _SEALS = Statement(
     previous="text",
     root="text",
 )
-_COLUMNS = "s.position, t.reference, t.source, t.destination, t.amount, t.balance_after, t.recorded_at"
+_COLUMNS = (
+    "s.position, t.reference, t.source, t.destination, t.amount, t.balance_after, t.recorded_at, t.expires_on"
+)
 _FROM = "FROM sealed_transfer s JOIN transfer t ON t.reference = s.reference"
 _BETWEEN = Statement(
     f"SELECT {_COLUMNS} {_FROM} WHERE s.position >= :first AND s.position < :end ORDER BY s.position",
@@ -48,6 +50,7 @@ _BETWEEN = Statement(
     amount="int",
     balance_after="int",
     recorded_at="time",
+    expires_on="date",
 )
 _OWN = Statement(
     f"SELECT {_COLUMNS} {_FROM} WHERE s.resident_id = :resident AND s.position > :after AND s.position <= :last "
@@ -59,6 +62,7 @@ _OWN = Statement(
     amount="int",
     balance_after="int",
     recorded_at="time",
+    expires_on="date",
 )
 _SUM = Statement(
     "SELECT count(*) AS transfers, count(CASE WHEN s.position >= :beyond THEN 1 END) AS waiting, max(s.position) AS last, CAST(COALESCE(sum(CASE WHEN t.destination = :account THEN t.amount "

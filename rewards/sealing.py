@@ -36,7 +36,7 @@ _TURN = Statement(
     day="date",
     restored="bool",
 )
-_COLUMNS = "t.reference, t.source, t.destination, t.amount, t.balance_after, t.recorded_at"
+_COLUMNS = "t.reference, t.source, t.destination, t.amount, t.balance_after, t.recorded_at, t.expires_on"
 
 
 def _unsealed(condition: str) -> Statement:
@@ -51,6 +51,7 @@ def _unsealed(condition: str) -> Statement:
         amount="int",
         balance_after="int",
         recorded_at="time",
+        expires_on="date",
         tx="int",
     )
 

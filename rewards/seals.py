@@ -22,7 +22,7 @@ WIDTH = 16
 LEVELS = 4
 
 #: Accounts that are nobody's: their names stand in the seals as they are.
-_PUBLIC = ("programme:", "pool:")
+_PUBLIC = ("programme:", "pool:", "reserved:")
 
 
 class SealedTransfer(SQLModel, table=True):
@@ -129,6 +129,7 @@ class Tags:
             self.account(row.destination),
             row.amount,
             row.balance_after,
+            row.expires_on.isoformat() if row.expires_on else "",
         )
 
 

@@ -1,7 +1,13 @@
-"""Statements: what a resident did and what it earned, one readable line a fact, latest first."""
+"""Statements: what a resident did and what it earned, latest first.
 
-from collections.abc import Sequence
+For machines one line a fact (`statement`), for people one row a deed (`rows`): with its credit stand the bonus, the decision
+and the reversal that followed, whenever they came.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -9,22 +15,17 @@ from sqlalchemy.engine import Connection
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, ActionVoided, Deed
 from rewards import grants, ledger
+from rewards.adjustments import adjust_reference, reasons
 from rewards.bonus_view import titles
 from rewards.crediting import reference_of
-from rewards.events import Bonus, BonusGranted, BonusReturned
+from rewards.events import Bonus, BonusGranted, BonusReturned, PointsAdjusted, PointsExpired
+from rewards.expiry import expired_reference
 from tanpuhui.db import Statement
 
-_TYPES: dict[str, type[Deed] | type[Bonus]] = {
-    event.type: event
-    for event in (
-        ActionRecorded,
-        ActionConfirmed,
-        ActionRejected,
-        ActionVoided,
-        BonusGranted,
-        BonusReturned,
-    )
-}
+#: Each begins a row of its own; the others follow a deed.
+_HEADS = (ActionRecorded, PointsExpired, PointsAdjusted)
+_FOLLOWERS = (ActionConfirmed, ActionRejected, ActionVoided, BonusGranted, BonusReturned)
+_TYPES: dict[str, Any] = {event.type: event for event in (*_HEADS, *_FOLLOWERS)}
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,77 @@ class BonusLine:
         return isinstance(self.bonus, BonusReturned)
 
 
+@dataclass(frozen=True)
+class PointsLine:
+    """Points that expired or were adjusted, signed, with the balance after. `reason`: of an adjustment, until one leaves."""
+
+    position: int
+    event: PointsExpired | PointsAdjusted
+    points: int
+    balance_after: int | None
+    reason: str | None = None
+
+
+AnyLine = Line | BonusLine | PointsLine
+
+
+@dataclass(frozen=True)
+class Row:
+    """A deed, or other points, with all that followed. `lines`: in the order of time, the first says what it is about."""
+
+    lines: tuple[AnyLine, ...]
+
+    @property
+    def first(self) -> AnyLine:
+        """What it is about."""
+        return self.lines[0]
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When it began."""
+        return recorded_at(self.first)
+
+    @property
+    def points(self) -> int:
+        """What it came to so far."""
+        return sum(line.points for line in self.lines)
+
+    @property
+    def bonus(self) -> int:
+        """What of it is bonus."""
+        return sum(line.points for line in self.lines if isinstance(line, BonusLine))
+
+    @property
+    def balance_after(self) -> int | None:
+        """The balance after the last of its transfers; None if nothing was moved."""
+        found = [line.balance_after for line in self.lines if line.balance_after is not None]
+        return found[-1] if found else None
+
+    @property
+    def held(self) -> int:
+        """Points that wait for review."""
+        waits = isinstance(self.first, Line) and self.first.pending and self.decision is None
+        return self.first.held if waits and isinstance(self.first, Line) else 0
+
+    @property
+    def decision(self) -> Line | None:
+        """By what the record was confirmed, rejected or voided last."""
+        decided = [line for line in self.lines[1:] if isinstance(line, Line)]
+        return decided[-1] if decided else None
+
+    @property
+    def off(self) -> bool:
+        """Whether the record does not count any more."""
+        return self.decision is not None and not isinstance(self.decision.deed, ActionConfirmed)
+
+
+def recorded_at(line: AnyLine) -> datetime:
+    """When what a line tells happened."""
+    if isinstance(line, Line):
+        return line.deed.recorded_at
+    return line.bonus.recorded_at if isinstance(line, BonusLine) else line.event.recorded_at
+
+
 _READ = Statement(
     "SELECT position, type, payload FROM event_log WHERE resident_id = :resident AND position < :before "
     "AND type {in:types:text} ORDER BY position DESC LIMIT :limit",
@@ -91,27 +163,108 @@ _READ = Statement(
     type="text",
     payload="text",
 )
+_FOLLOW = Statement(
+    "SELECT position, type, payload FROM event_log WHERE resident_id = :resident AND position > :after "
+    "AND subject_id {in:subjects:uuid} AND type {in:types:text} ORDER BY position",
+    position="int",
+    type="text",
+    payload="text",
+)
+_Found = tuple[int, Any]
 
 
 def statement(
     connection: Connection, resident_id: UUID, *, limit: int = 50, before: int | None = None
-) -> Sequence[Line | BonusLine]:
+) -> Sequence[AnyLine]:
     """The latest `limit` lines, or those before the line at position `before`."""
-    resident = resident_id if connection.dialect.name == "postgresql" else resident_id.hex
-    rows = _READ.run(connection, resident=resident, before=before or 2**62, types=tuple(_TYPES), limit=limit)
-    events = [(row.position, _TYPES[row.type].from_payload(row.payload)) for row in rows]
+    return _lines(connection, _read(connection, resident_id, tuple(_TYPES), limit, before))
+
+
+def rows(
+    connection: Connection,
+    resident_id: UUID,
+    *,
+    limit: int = 50,
+    before: int | None = None,
+    until: datetime | None = None,
+) -> Sequence[Row]:
+    """The latest `limit` rows, or those before the row at position `before`; what happened from `until` on is left out."""
+    heads = _read(connection, resident_id, tuple(event.type for event in _HEADS), limit, before)
+    if not heads:
+        return []
+    followed = _FOLLOW.run(
+        connection,
+        resident=_stored(connection, resident_id),
+        after=heads[-1][0],
+        subjects=[event.subject_id for _, event in heads if isinstance(event, ActionRecorded)],
+        types=[event.type for event in _FOLLOWERS],
+    )
+    followers = [(row.position, _TYPES[row.type].from_payload(row.payload)) for row in followed]
+    known = [one for one in (*heads, *followers) if until is None or one[1].recorded_at < until]
+    lines: dict[UUID | int, list[AnyLine]] = {}
+    for (position, event), line in zip(known, _lines(connection, known), strict=True):
+        of_deed = isinstance(event, Deed | Bonus)
+        lines.setdefault(event.subject_id if of_deed else position, []).append(line)
+    return [Row(tuple(of_one)) for of_one in lines.values()]
+
+
+def all_rows(connection: Connection, resident_id: UUID, until: datetime) -> Iterator[Row]:
+    """Every row of a resident, as it stood at `until`, a few at a time."""
+    before = None
+    while found := _read(connection, resident_id, tuple(event.type for event in _HEADS), 200, before):
+        yield from rows(connection, resident_id, limit=200, before=before, until=until)
+        before = found[-1][0]
+
+
+def _read(
+    connection: Connection, resident_id: UUID, types: tuple[str, ...], limit: int, before: int | None
+) -> list[_Found]:
+    found = _READ.run(
+        connection,
+        resident=_stored(connection, resident_id),
+        before=before or 2**62,
+        types=types,
+        limit=limit,
+    )
+    return [(row.position, _TYPES[row.type].from_payload(row.payload)) for row in found]
+
+
+def _stored(connection: Connection, resident_id: UUID) -> UUID | str:
+    return resident_id if connection.dialect.name == "postgresql" else resident_id.hex
+
+
+def _lines(connection: Connection, events: Sequence[_Found]) -> list[AnyLine]:
     transfers = ledger.find(connection, [_reference(event) for _, event in events])
     campaigns = titles(connection, [event.campaign_id for _, event in events if isinstance(event, Bonus)])
-    return [
-        _bonus_line(position, event, campaigns[event.campaign_id], transfers.get(_reference(event)))
-        if isinstance(event, Bonus)
-        else _line(position, event, transfers.get(_reference(event)))
-        for position, event in events
-    ]
+    why = reasons(connection, [event.subject_id for _, event in events if isinstance(event, PointsAdjusted)])
+    made: list[AnyLine] = []
+    for position, event in events:
+        transfer = transfers.get(_reference(event))
+        if isinstance(event, Bonus):
+            made.append(_bonus_line(position, event, campaigns[event.campaign_id], transfer))
+        elif isinstance(event, Deed):
+            made.append(_line(position, event, transfer))
+        else:
+            made.append(_points_line(position, event, transfer, why.get(event.subject_id)))
+    return made
 
 
-def _reference(event: Deed | Bonus) -> str:
-    return grants.reference_of(event) if isinstance(event, Bonus) else reference_of(event)
+def _reference(event: Any) -> str:
+    if isinstance(event, Bonus):
+        return grants.reference_of(event)
+    if isinstance(event, PointsExpired):
+        return expired_reference(event.subject_id, event.expires_on)
+    return adjust_reference(event.subject_id) if isinstance(event, PointsAdjusted) else reference_of(event)
+
+
+def _points_line(
+    position: int,
+    event: PointsExpired | PointsAdjusted,
+    transfer: sa.Row[tuple[str, ...]] | None,
+    reason: str | None,
+) -> PointsLine:
+    points = -event.points if isinstance(event, PointsExpired) else event.points
+    return PointsLine(position, event, points, transfer.balance_after if transfer else None, reason)
 
 
 def _line(position: int, deed: Deed, transfer: sa.Row[tuple[str, ...]] | None) -> Line:

@@ -28,7 +28,16 @@ EMPTY = sha256(b"").hexdigest()
 PUBLIC = ("content", "day", "number", "previous")
 OPENED = ("count", "first", "merkle", "salt")
 _NUMBERS = ("position", "amount", "balance_after")
-FIELDS = ("position", "recorded_at", "reference", "source", "destination", "amount", "balance_after")
+FIELDS = (
+    "position",
+    "recorded_at",
+    "reference",
+    "source",
+    "destination",
+    "amount",
+    "balance_after",
+    "expires_on",
+)
 
 _canonical = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
@@ -49,7 +58,7 @@ def tag_of(salt: str, text: str) -> str:
 
 def leaf_of(transfer: Sequence[str | int]) -> str:
     """The hash of a sealed transfer, its `FIELDS` in their order: one a line."""
-    return sha256("\0{}\n{}\n{}\n{}\n{}\n{}\n{}".format(*transfer).encode()).hexdigest()
+    return sha256("\0{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}".format(*transfer).encode()).hexdigest()
 
 
 def node_of(left: str, right: str) -> str:

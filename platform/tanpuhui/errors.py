@@ -198,6 +198,13 @@ class DeciderIsNominator(NotAllowed):
     next_step = N_("把这一页的网址发给另一位工作人员就可以。")
 
 
+class ApproverIsProposer(NotAllowed):
+    """Who proposed an adjustment of points does not decide on it, too."""
+
+    code, text = "approver_is_proposer", N_("提出调整的人不能自己批准，请另一位工作人员决定。")
+    next_step = N_("把这一页的网址发给另一位工作人员就可以。")
+
+
 class ChildsAccount(NotAllowed):
     """A school class, or a guardian who joined for a child, accepts no honour in a person's name."""
 
@@ -488,6 +495,19 @@ class AlreadyDecided(Conflict):
     """The nomination was decided on before."""
 
     code, text = "already_decided", N_("这项提名已经评定过了，评定只做一次。")
+
+
+class AdjustmentDecided(Conflict):
+    """The adjustment of points was decided on before."""
+
+    code, text = "adjustment_decided", N_("这项调整已经决定过了，决定只做一次。")
+
+
+class AlreadyReversed(Conflict):
+    """The adjustment is taken back already, or somebody has proposed to."""
+
+    code, text = "already_reversed", N_("这项调整已经收回，或者已有人提出收回。")
+    next_step = N_("请到积分调整页面查看。")
 
 
 class HonourRevoked(Conflict):

@@ -57,6 +57,7 @@ PRESENT = dict.fromkeys(Document, "2026-11") | {
     Document.PRIVACY: CONSENT_VERSION,
     Document.BOARDS: "2026-11-2",
     Document.PLACE_HINTS: "2026-11-2",
+    Document.POINTS: "2026-11-2",
 }
 
 

@@ -53,7 +53,8 @@ def append_only_ddl(table: str, dialect: str) -> list[str]:
     ]
 
 
-def _sqlite(table: str, name: str, event: str, when: str, message: str) -> str:
+def _sqlite(table: str, name: str, event: str, when: str, message: str, only: str = "") -> str:
+    when = f"{only} AND ({when})" if only else when
     return (
         f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} WHEN {when}"
         f" BEGIN SELECT RAISE(ABORT, '{table}: {message}'); END"
@@ -61,7 +62,7 @@ def _sqlite(table: str, name: str, event: str, when: str, message: str) -> str:
 
 
 def _postgresql(
-    table: str, name: str, event: str, when: str, message: str, first: str = ""
+    table: str, name: str, event: str, when: str, message: str, first: str = "", only: str = ""
 ) -> tuple[str, str]:
     function = (
         f"CREATE OR REPLACE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS $$"
@@ -71,7 +72,7 @@ def _postgresql(
     )
     trigger = (
         f"CREATE OR REPLACE TRIGGER {table}_{name} BEFORE {event} ON {table}"
-        f" FOR EACH ROW EXECUTE FUNCTION {table}_{name}()"
+        f" FOR EACH ROW {f'WHEN ({only}) ' if only else ''}EXECUTE FUNCTION {table}_{name}()"
     )
     return function, trigger
 
@@ -81,7 +82,7 @@ class Guard:
     """A condition under which the database refuses `event` (INSERT, UPDATE or DELETE) on `table`.
 
     `when` is written with NEW and OLD; ``{differs}`` stands for the engine's null-safe inequality. `first` is
-    PL/pgSQL run before, to take a lock.
+    PL/pgSQL run before, to take a lock. `only`: which rows it looks at, cheap to tell, where most are none of its business.
     """
 
     table: str
@@ -90,14 +91,15 @@ class Guard:
     when: str
     message: str
     first: str = ""
+    only: str = ""
 
     def create(self, dialect: str) -> tuple[str, ...]:
         """Statements that put the guard up."""
         what = self.table, self.name, self.event
         if dialect == "sqlite":
-            return (_sqlite(*what, self.when.replace("{differs}", "IS NOT"), self.message),)
+            return (_sqlite(*what, self.when.replace("{differs}", "IS NOT"), self.message, self.only),)
         return _postgresql(
-            *what, self.when.replace("{differs}", "IS DISTINCT FROM"), self.message, self.first
+            *what, self.when.replace("{differs}", "IS DISTINCT FROM"), self.message, self.first, self.only
         )
 
     def drop(self, dialect: str) -> tuple[str, ...]:

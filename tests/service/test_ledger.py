@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from rewards import ledger
 from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
+from rewards.lots import NEVER
 from rewards.statements import statement
 from tanpuhui import clock, ids
 from tanpuhui.errors import InsufficientPoints
@@ -18,7 +19,7 @@ ACCOUNT = account_of(RESIDENT)
 
 
 def earn(reference: str, amount: int, account: str = ACCOUNT) -> Posting:
-    return Posting(reference, ACTIONS_PROGRAMME, account, amount, clock.now())
+    return Posting(reference, ACTIONS_PROGRAMME, account, amount, clock.now(), NEVER)
 
 
 def spend(reference: str, amount: int) -> Posting:

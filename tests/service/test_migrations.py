@@ -103,6 +103,9 @@ def test_every_revision_is_walked_with_data_in_it(empty: House) -> None:
     assert [len(held[name]) for name in ("division", "account", "transfer", "organisation", "job_run")] == [
         1
     ] * 5
+    with empty.db.reading() as connection:
+        day = connection.scalar(sa.text("SELECT CAST(expires_on AS VARCHAR(10)) FROM transfer"))
+    assert day == "9999-12-31"  # what was given while nothing was said of expiry lasts for good
     command.check(schema.alembic_config(empty))
     load_reference(empty)
     fill(empty)

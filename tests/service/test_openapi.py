@@ -39,6 +39,7 @@ CHECKS: list[Any] = [
 OPERATIONS = [
     ("POST", "/api/v1/scans"),
     ("GET", "/api/v1/me/statement"),
+    ("GET", "/api/v1/me/points"),
     ("GET", "/api/v1/factors"),
     ("GET", "/api/v1/statistics"),
     ("GET", "/api/v1/sites"),

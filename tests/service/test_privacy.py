@@ -217,7 +217,7 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
         "place_hints": 1, "otherwise": 1, "reminders": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
         "messages": 2, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
-        "transfers": 3, "seals": 3, "bonuses": 1, "teams": 0, "boards": 0,
+        "transfers": 3, "seals": 3, "adjustments": 0, "bonuses": 1, "teams": 0, "boards": 0,
     }  # fmt: skip
     assert "条" not in anyone.get("/privacy?document=boards")
     for wrong in ("?document=x", "?version=2020-01", "?document=boards&version=../x"):

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from rewards import ledger, sealed, sealing, seals, verify_ledger
 from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
+from rewards.lots import NEVER
 from rewards.seal_invariants import SEAL_INVARIANTS
 from rewards.verify_ledger import Broken, Tree, check_export, check_statement, climb, leaf_of, roots_in
 from tanpuhui import clock, ids
@@ -34,7 +35,14 @@ _numbers = count(1)
 def earn(house: House, *owners: UUID, amount: int = 5) -> list[str]:
     """One transfer to each of `owners`, in one transaction; their references."""
     made = [
-        Posting(f"action:number-{next(_numbers)}", ACTIONS_PROGRAMME, account_of(owner), amount, clock.now())
+        Posting(
+            f"action:number-{next(_numbers)}",
+            ACTIONS_PROGRAMME,
+            account_of(owner),
+            amount,
+            clock.now(),
+            NEVER,
+        )
         for owner in owners
     ]
     with house.db.transaction() as connection:
@@ -45,7 +53,7 @@ def earn(house: House, *owners: UUID, amount: int = 5) -> list[str]:
 def spend(house: House, owner: UUID, amount: int) -> None:
     with house.db.transaction() as connection:
         reference = f"void:{next(_numbers)}"
-        ledger.take(connection, Posting(reference, account_of(owner), ACTIONS_PROGRAMME, amount, clock.now()))
+        ledger.take(connection, Posting(reference, account_of(owner), "programme:shop", amount, clock.now()))
 
 
 def three_days(house: House) -> None:
@@ -127,7 +135,9 @@ def test_several_who_seal_at_once_seal_everything_once(house: House) -> None:
 def test_a_transaction_that_commits_late_is_not_passed_over(house: House) -> None:
     """The numbers of its transaction and of a later one cross: the later one waits for it, and both are sealed."""
     with house.db.transaction() as slow:
-        ledger.credit(slow, [Posting("action:slow", ACTIONS_PROGRAMME, account_of(ME), 5, clock.now())], [])
+        ledger.credit(
+            slow, [Posting("action:slow", ACTIONS_PROGRAMME, account_of(ME), 5, clock.now(), NEVER)], []
+        )
         quick = earn(house, OTHER)
         sealing.seal_all(house)
         assert _sealed_references(house) == []
@@ -206,6 +216,7 @@ _OF = "reference = (SELECT reference FROM sealed_transfer WHERE position = {})"
 TAMPERING = {
     "an amount": ("transfer", f"UPDATE transfer SET amount = amount + 1 WHERE {_OF.format(7)}"),
     "a destination": ("transfer", f"UPDATE transfer SET destination = 'resident:x' WHERE {_OF.format(41)}"),
+    "a day of expiry": ("transfer", f"UPDATE transfer SET expires_on = '2030-01-31' WHERE {_OF.format(7)}"),
     "a time": ("transfer", f"UPDATE transfer SET recorded_at = '2026-01-01 00:00:00' WHERE {_OF.format(1)}"),
     "a transfer deleted": ("transfer", f"DELETE FROM transfer WHERE {_OF.format(43)}"),
     "a waiting transfer": ("transfer", f"UPDATE transfer SET balance_after = 9 WHERE {_OF.format(44)}"),

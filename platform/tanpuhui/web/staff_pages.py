@@ -59,6 +59,7 @@ def places() -> list[tuple[str, str, str, str]]:
         (managers, "reviews", "reviews.queue", "check", gettext("审核")),
         ({Role.OFFICER, Role.ADMIN}, "self_reports", "self_reports.desk", "list", gettext("自报")),
         ({Role.OFFICER, Role.ADMIN}, "feedback", "feedback_desk.queue", "speech", letters),
+        ({Role.OFFICER, Role.ADMIN}, "adjustments", "adjustment_desk.queue", "points", gettext("积分调整")),
         ({Role.OFFICER, Role.ADMIN}, "parked", "bureau.parked", "queue", gettext("待处理")),
         ({Role.ORGANISER, Role.ADMIN}, "classes", "classes.listed", "people", gettext("班级")),
         (managers, "nominations", "honour_desk.listed", "medal", gettext("荣誉提名")),

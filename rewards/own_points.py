@@ -1,0 +1,49 @@
+"""A resident's points as they stand: the balance, what waits, what expires when, and the balance of any day before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from rewards import ledger, lots
+from rewards.ledger import account_of
+from tanpuhui import clock
+from tanpuhui.errors import InvalidField
+from tanpuhui.i18n import N_
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPoints:
+    """`left`: what is left of each lot by its day, in the order in which it is spent. `balance_on`: at the end of day `on`."""
+
+    balance: int
+    pending: int
+    left: Mapping[date, int]
+    on: date | None = None
+    balance_on: int | None = None
+
+    @property
+    def lasting(self) -> int:
+        """What does not expire."""
+        return self.left.get(lots.NEVER, 0)
+
+    @property
+    def expiring(self) -> list[tuple[date, int]]:
+        """What expires when, the soonest first."""
+        return [(day, points) for day, points in self.left.items() if day != lots.NEVER]
+
+
+def own_points(connection: Connection, resident_id: UUID, on: date | None = None) -> OwnPoints:
+    """What a resident has. Raises InvalidField for a day that is still to come."""
+    if on is not None and on > clock.today():
+        raise InvalidField(errors=[{"field": "on", "reason": N_("请选今天或以前的日期。")}])
+    account = account_of(resident_id)
+    return OwnPoints(
+        balance=ledger.balance(connection, resident_id),
+        pending=ledger.held(connection, resident_id),
+        left=lots.standing(connection, [account]).get(account, {}),
+        on=on,
+        balance_on=None if on is None else ledger.balance_on(connection, resident_id, on),
+    )
