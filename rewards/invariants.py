@@ -26,9 +26,10 @@ _UNBALANCED = (
 _NO_ACCOUNT = (
     f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path WHERE a.path IS NULL"
 )
-#: What follows from campaigns is for `rewards.bonus_invariants`.
+#: What follows from campaigns is for `rewards.bonus_invariants`, what from vouchers for `rewards.offer_invariants`.
 _OF_ACTIONS = (
-    "SELECT count(*) FROM transfer WHERE reference NOT LIKE 'bonus:%' AND reference NOT LIKE 'pool:%'"
+    "SELECT count(*) FROM transfer WHERE reference NOT LIKE 'bonus:%' AND reference NOT LIKE 'pool:%' "
+    "AND reference NOT LIKE 'redeem:%'"
 )
 _EVENTS = Statement(
     "SELECT position, type, payload FROM event_log WHERE position > :position "

@@ -3,12 +3,24 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, grants, honours, ledger, pools, rules
+from rewards import (
+    bonus,
+    grants,
+    honours,
+    ledger,
+    offer_letters,
+    offers,
+    pools,
+    reward_pools,
+    rules,
+    vouchers,
+)
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
 from rewards.holdings import HOLDINGS
 from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
+from rewards.offer_invariants import OFFER_INVARIANTS
 from tanpuhui.rooms import House, Room
 
 if TYPE_CHECKING:
@@ -16,7 +28,17 @@ if TYPE_CHECKING:
 
 
 def _blueprints(house: House) -> Sequence["Blueprint"]:
-    from rewards import api, honour_api, honour_desk, honour_pages, pages
+    from rewards import (
+        api,
+        counter_pages,
+        honour_api,
+        honour_desk,
+        honour_pages,
+        offer_api,
+        offer_desk_pages,
+        offer_pages,
+        pages,
+    )
 
     return (
         api.blueprint(house),
@@ -25,6 +47,11 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         honour_pages.blueprint,
         honour_desk.blueprint,
         honour_api.public_blueprint(house),
+        offer_pages.blueprint,
+        offer_desk_pages.blueprint,
+        counter_pages.blueprint,
+        offer_api.public_blueprint(house),
+        offer_api.blueprint(house),
     )
 
 
@@ -48,14 +75,19 @@ room = Room(
         pools.CampaignPool,
         pools.CampaignBonus,
         grants.CampaignGrant,
+        reward_pools.RewardPool,
+        offers.Offer,
+        vouchers.Redemption,
+        offers.OfferCoupon,
     ),
     blueprints=_blueprints,
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
     reference=rules.REFERENCE_FILES,
-    invariants=(*INVARIANTS, *BONUS_INVARIANTS),
+    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *OFFER_INVARIANTS),
     holdings=HOLDINGS,
-    letters=(bonus.USED_UP, *LETTERS),
+    letters=(bonus.USED_UP, *LETTERS, *offer_letters.LETTERS),
+    jobs=offer_letters.JOBS,
     demo=_demo,
 )
