@@ -12,7 +12,7 @@ from rewards import bonus_view, ledger
 from rewards.bonus_view import PublicBonus
 from rewards.evidence import tiers
 from rewards.pools import BonusUnit
-from rewards.statements import BonusLine, Line, statement
+from rewards.statements import BonusLine, Line, VoucherLine, statement
 from tanpuhui.errors import NotAllowed
 from tanpuhui.figures import POLLUTANTS
 from tanpuhui.rooms import House
@@ -66,12 +66,25 @@ class BonusLineOut(BaseModel):
     balance_after: int | None
 
 
+class VoucherLineOut(BaseModel):
+    """Points given for a voucher, or given back because it was cancelled or lapsed."""
+
+    position: int
+    type: Literal["voucher.reserved", "voucher.returned"]
+    voucher_id: str
+    offer_id: str
+    offer: str = Field(description="Title of the offer")
+    recorded_at: str
+    points: int
+    balance_after: int | None
+
+
 class StatementOut(BaseModel):
     """Lines, latest first; `next_before` asks for the page after."""
 
     balance: int
     pending: int = Field(description="Points of records that wait for review; they cannot be spent yet")
-    lines: list[LineOut | BonusLineOut]
+    lines: list[LineOut | BonusLineOut | VoucherLineOut]
     next_before: int | None
 
 
@@ -139,9 +152,7 @@ def blueprint(house: House) -> APIBlueprint:
             {
                 "balance": balance,
                 "pending": pending,
-                "lines": [
-                    _bonus_line(line) if isinstance(line, BonusLine) else _line(line) for line in lines
-                ],
+                "lines": [_told(line) for line in lines],
                 "next_before": lines[-1].position if more else None,
             }
         )
@@ -181,6 +192,25 @@ def _bonus(bonus: PublicBonus) -> dict[str, Any]:
         "granted": bonus.granted,
         "left": bonus.left,
         "closed": bonus.closed,
+    }
+
+
+def _told(line: Line | BonusLine | VoucherLine) -> dict[str, Any]:
+    if isinstance(line, VoucherLine):
+        return _voucher_line(line)
+    return _bonus_line(line) if isinstance(line, BonusLine) else _line(line)
+
+
+def _voucher_line(line: VoucherLine) -> dict[str, Any]:
+    return {
+        "position": line.position,
+        "type": line.voucher.type,
+        "voucher_id": str(line.voucher.subject_id),
+        "offer_id": str(line.voucher.offer_id),
+        "offer": line.title,
+        "recorded_at": iso(line.voucher.recorded_at),
+        "points": line.points,
+        "balance_after": line.balance_after,
     }
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col
 
 from rewards import ledger, reward_pools
 from rewards.events import VoucherReopened
@@ -20,6 +20,7 @@ from rewards.ledger import Posting, reserved_of
 from rewards.offer_letters import TAKEN_BACK
 from rewards.offers import Offer
 from rewards.redemptions import REDEEMED_PROGRAMME, event_of, give_back, reference, settle, why_not
+from rewards.reward_pools import RewardPool
 from rewards.vouchers import Held, Redemption, VoucherState, held, read_voucher
 from tanpuhui import audit, clock, idempotency, outbox
 from tanpuhui.db import session_on
@@ -232,33 +233,33 @@ def settled_in(session: Session, principal: Principal, month: date) -> list[Sett
     """What was handed over in a month within the scope of `principal`, by whose it is and by offer."""
     first = clock.day_bounds(month)[0]
     last = clock.day_bounds((month + timedelta(days=32)).replace(day=1))[0]
-    pool = sa.table("reward_pool", sa.column("id", sa.Uuid()), sa.column("title"))
     name = sa.func.coalesce(col(Organisation.name), col(Division.name))
     query: Any = (
-        select(
+        sa.select(
             name,
-            Offer.id,
-            Offer.title,
-            Offer.price,
+            col(Offer.id),
+            col(Offer.title),
+            col(Offer.price),
             sa.func.count(),
             sa.func.sum(Redemption.price),
-            pool.c.title,
+            col(RewardPool.title),
         )
+        .select_from(Offer)
         .join(Redemption, col(Redemption.offer_id) == col(Offer.id))
         .join(Division, col(Division.code) == col(Offer.division_code))
         .join(Organisation, col(Organisation.id) == col(Offer.organisation_id), isouter=True)
-        .join(pool, pool.c.id == col(Offer.pool_id))
+        .join(RewardPool, col(RewardPool.id) == col(Offer.pool_id))
         .where(
             in_scope(session, principal, ACCOUNTANTS),
             col(Redemption.settled_at) >= first,
             col(Redemption.settled_at) < last,
         )
-        .group_by(name, col(Offer.id), col(Offer.title), col(Offer.price), pool.c.title)
+        .group_by(name, col(Offer.id), col(Offer.title), col(Offer.price), col(RewardPool.title))
         .order_by(name, col(Offer.title), col(Offer.id))
     )
     return [
         Settled(who, offer, title, price, count, int(points), fund)
-        for who, offer, title, price, count, points, fund in session.exec(query)
+        for who, offer, title, price, count, points, fund in session.connection().execute(query)
     ]
 
 

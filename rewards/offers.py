@@ -322,3 +322,9 @@ def catalogue(session: Session, now: datetime, home: str | None = None) -> list[
     )
     theirs = [one for one in found if home is None or one.offer.is_for(home)]
     return sorted(theirs, key=lambda one: (one.really_left == 0, one.offer.price, one.offer.id))
+
+
+def titles(connection: Connection, offer_ids: list[UUID]) -> dict[UUID, str]:
+    """What these offers are called."""
+    query = sa.select(col(Offer.id), col(Offer.title)).where(col(Offer.id).in_(offer_ids))
+    return {row[0]: row[1] for row in connection.execute(query)} if offer_ids else {}

@@ -12,7 +12,7 @@ from rewards import bonus_view, ledger, rules, statements
 from rewards.bonus_view import BonusOfRecord, PublicBonus
 from rewards.crediting import confirm_reference, credit_reference
 from rewards.evidence import tiers
-from rewards.statements import BonusLine, Line
+from rewards.statements import BonusLine, Line, VoucherLine
 from tanpuhui import clock
 from tanpuhui.errors import NotFound
 from tanpuhui.web.auth import house, resident, resident_required, visitor
@@ -109,7 +109,9 @@ def statement() -> Answer:
     )
 
 
-def _day(line: Line | BonusLine) -> date:
+def _day(line: Line | BonusLine | VoucherLine) -> date:
+    if isinstance(line, VoucherLine):
+        return clock.day_of(line.voucher.recorded_at)
     return clock.day_of((line.bonus if isinstance(line, BonusLine) else line.deed).recorded_at)
 
 

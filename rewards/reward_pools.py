@@ -7,6 +7,7 @@ points of those vouchers, and equals `reserved` (`rewards.offer_invariants`).
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -92,13 +93,17 @@ class PoolIn:
 
 def create_pool(house: House, principal: Principal, said: PoolIn, chosen: UUID | None = None) -> UUID:
     """Make a pool; with a `chosen` id once. Raises NotAllowed, InvalidField."""
-    words = {name: " ".join(getattr(said, name).split()) for name in ("title", "funder", "purpose")}
+    words: dict[str, Any] = {
+        name: " ".join(getattr(said, name).split()) for name in ("title", "funder", "purpose")
+    }
     with house.db.session() as session:
         known = session.get(Division, said.division_code) is not None
         require(session, principal, FUNDERS, division_code=said.division_code if known else None)
         if made := made_before(session, principal, RewardPool, chosen):
             return made.id
-        errors = [] if known else [{"field": "division_code", "reason": N_("请选择区划。")}]
+        errors: list[dict[str, Any]] = (
+            [] if known else [{"field": "division_code", "reason": N_("请选择区划。")}]
+        )
         errors += [
             {
                 "field": name,
@@ -126,7 +131,7 @@ def create_pool(house: House, principal: Principal, said: PoolIn, chosen: UUID |
 def set_budget(house: House, principal: Principal, pool_id: UUID, budget: str, because: str) -> None:
     """Raise or lower the budget, never below what is reserved and spent. Raises NotFound, NotAllowed, InvalidField."""
     because = audit.reason(because)
-    errors: list[dict[str, object]] = []
+    errors: list[dict[str, Any]] = []
     wanted = _read_budget(budget, errors)
     if errors:
         raise InvalidField(errors=errors)
@@ -142,7 +147,7 @@ def set_budget(house: House, principal: Principal, pool_id: UUID, budget: str, b
         _note(session, principal, "budget_set", pool, because)
 
 
-def _read_budget(text: str, errors: list[dict[str, object]]) -> int:
+def _read_budget(text: str, errors: list[dict[str, Any]]) -> int:
     number = int(text) if text.strip().isascii() and text.strip().isdigit() and len(text.strip()) <= 10 else 0
     if not 1 <= number <= MOST_BUDGET:
         reason = N_("预算应为 1 到 %(most)s 的整数。")

@@ -11,10 +11,12 @@ from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, A
 from rewards import grants, ledger
 from rewards.bonus_view import titles
 from rewards.crediting import reference_of
-from rewards.events import Bonus, BonusGranted, BonusReturned
+from rewards.events import Bonus, BonusGranted, BonusReturned, Voucher, VoucherReserved, VoucherReturned
+from rewards.offers import titles as offer_titles
+from rewards.redemptions import back_reference, reference
 from tanpuhui.db import Statement
 
-_TYPES: dict[str, type[Deed] | type[Bonus]] = {
+_TYPES: dict[str, type[Deed] | type[Bonus] | type[Voucher]] = {
     event.type: event
     for event in (
         ActionRecorded,
@@ -23,6 +25,8 @@ _TYPES: dict[str, type[Deed] | type[Bonus]] = {
         ActionVoided,
         BonusGranted,
         BonusReturned,
+        VoucherReserved,
+        VoucherReturned,
     )
 }
 
@@ -84,6 +88,22 @@ class BonusLine:
         return isinstance(self.bonus, BonusReturned)
 
 
+@dataclass(frozen=True)
+class VoucherLine:
+    """Points given for a voucher, or given back, signed, with the balance after."""
+
+    position: int
+    voucher: Voucher
+    title: str
+    points: int
+    balance_after: int | None
+
+    @property
+    def returned(self) -> bool:
+        """Whether they were given back."""
+        return isinstance(self.voucher, VoucherReturned)
+
+
 _READ = Statement(
     "SELECT position, type, payload FROM event_log WHERE resident_id = :resident AND position < :before "
     "AND type {in:types:text} ORDER BY position DESC LIMIT :limit",
@@ -95,23 +115,38 @@ _READ = Statement(
 
 def statement(
     connection: Connection, resident_id: UUID, *, limit: int = 50, before: int | None = None
-) -> Sequence[Line | BonusLine]:
+) -> Sequence[Line | BonusLine | VoucherLine]:
     """The latest `limit` lines, or those before the line at position `before`."""
     resident = resident_id if connection.dialect.name == "postgresql" else resident_id.hex
     rows = _READ.run(connection, resident=resident, before=before or 2**62, types=tuple(_TYPES), limit=limit)
     events = [(row.position, _TYPES[row.type].from_payload(row.payload)) for row in rows]
     transfers = ledger.find(connection, [_reference(event) for _, event in events])
     campaigns = titles(connection, [event.campaign_id for _, event in events if isinstance(event, Bonus)])
-    return [
-        _bonus_line(position, event, campaigns[event.campaign_id], transfers.get(_reference(event)))
-        if isinstance(event, Bonus)
-        else _line(position, event, transfers.get(_reference(event)))
-        for position, event in events
-    ]
+    offers = offer_titles(connection, [event.offer_id for _, event in events if isinstance(event, Voucher)])
+    lines: list[Line | BonusLine | VoucherLine] = []
+    for position, event in events:
+        transfer = transfers.get(_reference(event))
+        if isinstance(event, Bonus):
+            lines.append(_bonus_line(position, event, campaigns[event.campaign_id], transfer))
+        elif isinstance(event, Voucher):
+            lines.append(_voucher_line(position, event, offers[event.offer_id], transfer))
+        else:
+            lines.append(_line(position, event, transfer))
+    return lines
 
 
-def _reference(event: Deed | Bonus) -> str:
+def _reference(event: Deed | Bonus | Voucher) -> str:
+    if isinstance(event, Voucher):
+        return (back_reference if isinstance(event, VoucherReturned) else reference)(event.subject_id)
     return grants.reference_of(event) if isinstance(event, Bonus) else reference_of(event)
+
+
+def _voucher_line(
+    position: int, event: Voucher, title: str, transfer: sa.Row[tuple[str, ...]] | None
+) -> VoucherLine:
+    """The balance after stands where the transfer has it: that of the resident's side."""
+    points = event.points if isinstance(event, VoucherReturned) else -event.points
+    return VoucherLine(position, event, title, points, transfer.balance_after if transfer else None)
 
 
 def _line(position: int, deed: Deed, transfer: sa.Row[tuple[str, ...]] | None) -> Line:

@@ -1,8 +1,7 @@
 """Redemptions: points given for vouchers, used once, given back; nothing oversold, whoever asks when."""
 
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +11,8 @@ import time_machine
 from sqlmodel import col, select
 
 from rewards import counter, ledger, offer_desk, offer_letters, redemptions, vouchers
-from rewards.ledger import Posting, account_of
-from rewards.offer_desk import OfferIn
 from rewards.offers import Offer
-from rewards.reward_pools import PoolIn, RewardPool, create_pool
+from rewards.reward_pools import RewardPool
 from rewards.vouchers import Redemption, VoucherState
 from tanpuhui import clock, families, jobs, people
 from tanpuhui.db import Statement
@@ -40,13 +37,10 @@ from tanpuhui.errors import (
 )
 from tanpuhui.inbox import Message
 from tanpuhui.people import PRESENT, Document, Resident
-from tanpuhui.sessions import Principal
 from tanpuhui.staff import Role
 from tests.tables import contents, written
 from tests.threads import at_once, codes
-from tests.world import COMMUNITY, DISTRICT, OTHER_COMMUNITY, World
-
-EARNED = "programme:test"
+from tests.world import COMMUNITY, OTHER_COMMUNITY, World
 
 
 def refusal(call: Callable[[], Any]) -> str:
@@ -410,9 +404,9 @@ def test_a_resident_in_a_hurry_keeps_to_limit_stock_and_balance(world: World) ->
     assert sorted(set(codes(results))) == ["offer_limit_reached", "ok"]
     mine = [UUID(one["voucher"]["id"]) for one in results if isinstance(one, dict)]
     assert len(mine) == 2
+    with world.house.db.reading_session() as session:
+        told = session.get_one(Redemption, mine[0]).model_dump(exclude={"id", "number"})
     with pytest.raises(sa.exc.DBAPIError), world.house.db.session() as session:
-        first = session.get_one(Redemption, mine[0])
-        told = first.model_dump(exclude={"id", "number"})
         session.add(Redemption(number=7, **told))
     giving = [persistent(lambda one=one: redemptions.cancel(world.house, resident.id, one)) for one in mine]  # type: ignore[misc]
     taking = [persistent(lambda at=at: world.redeem(resident, offer, key=f"again-{at}")) for at in range(4)]  # type: ignore[misc]
