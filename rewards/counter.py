@@ -275,8 +275,9 @@ def in_scope(session: Session, principal: Principal, roles: Collection[Role]) ->
     return sa.or_(sa.false(), *within)
 
 
-def today(session: Session, principal: Principal) -> Sequence[Held]:
-    """What `principal` handed over today, the latest first: to look at again, or to take back."""
-    begin = clock.day_bounds(clock.today())[0]
-    mine = (col(Redemption.settled_by) == principal.id, col(Redemption.settled_at) >= begin)
-    return held(session, *mine, limit=50, order=(col(Redemption.settled_at).desc(),))
+def lately(session: Session, principal: Principal) -> Sequence[Held]:
+    """What was handed over in one's scope within a day, the latest first: to look at again, or to take back."""
+    since = clock.now() - timedelta(days=1)
+    at_counters = (col(Redemption.settled_by).is_not(None), col(Redemption.settled_at) >= since)
+    within = in_scope(session, principal, COUNTER)
+    return held(session, within, *at_counters, limit=20, order=(col(Redemption.settled_at).desc(),))

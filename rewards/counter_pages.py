@@ -30,7 +30,7 @@ def scan() -> Answer:
 
 def _scan_page(error: TanpuhuiError | None = None) -> Answer:
     with house().db.reading_session() as session:
-        handed_over = counter.today(session, staff())
+        handed_over = counter.lately(session, staff())
     page = render_template(
         "rewards/counter.html",
         handed_over=handed_over,

@@ -57,8 +57,10 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
 
 def _demo(house: House) -> None:
     from rewards.demo import add_honours
+    from rewards.offer_demo import add_offers
 
     add_honours(house)
+    add_offers(house)
 
 
 room = Room(

@@ -266,7 +266,7 @@ def test_from_the_bureaus_budget_to_the_merchants_month_by_the_pages(world: Worl
     shop.send("/undo")
     assert "请交付" in shop.page.text
     shop.send("/hand-over")
-    assert "今天我交付的" in shop.get("/console/counter")
+    assert "最近交付的" in shop.get("/console/counter")
     assert "已经用过了" in shop.send("/counter", code=short[1])
     month = shop.get("/console/settlements")
     assert "甲店" in month
