@@ -276,21 +276,25 @@ def seen(session: Session, *which: Any, limit: int = 200, order: Any = None) -> 
         .limit(limit)
     )
     rows = session.exec(query).all()
-    told = _told(session.connection(), [offer.id for offer, *_ in rows if offer.taken])
-    return [Seen(offer, name, pool, not offer.taken or offer.id in told) for offer, name, pool in rows]
+    told = _told(session.connection(), [offer for offer, *_ in rows])
+    return [Seen(offer, name, pool, offer.id in told) for offer, name, pool in rows]
 
 
-def _told(connection: Connection, offer_ids: list[UUID]) -> set[UUID]:
-    """Those of the offers that enough residents have had for their numbers to be told."""
+def _told(connection: Connection, found: list[Offer]) -> set[UUID]:
+    """Those of the offers whose numbers may be told: nobody has had one, or enough people have.
+
+    What more vouchers are taken of than so few could have needs no counting.
+    """
+    few = {one.id for one in found if 0 < one.taken <= (FEWEST_TOLD - 1) * one.per_person}
     redemption = SQLModel.metadata.tables["redemption"]
-    residents = sa.func.count(sa.distinct(redemption.c.resident_id))
     query = (
         sa.select(redemption.c.offer_id)
-        .where(redemption.c.offer_id.in_(offer_ids), redemption.c.state.in_(("open", "settled")))
+        .where(redemption.c.offer_id.in_(few), redemption.c.state.in_(("open", "settled")))
         .group_by(redemption.c.offer_id)
-        .having(residents >= FEWEST_TOLD)
+        .having(sa.func.count(sa.distinct(redemption.c.resident_id)) >= FEWEST_TOLD)
     )
-    return set(connection.scalars(query)) if offer_ids else set()
+    enough = set(connection.scalars(query)) if few else set()
+    return {one.id for one in found if one.id not in few or one.id in enough}
 
 
 def one(session: Session, offer_id: UUID) -> Seen:

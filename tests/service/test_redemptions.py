@@ -30,6 +30,7 @@ from tanpuhui.errors import (
     TanpuhuiError,
     Unavailable,
     VoucherCancelled,
+    VoucherCodeHere,
     VoucherElsewhere,
     VoucherLapsed,
     VoucherNotUsed,
@@ -277,6 +278,7 @@ def test_a_forged_or_foreign_voucher_moves_nothing(world: World) -> None:
     changed = written(before, contents(world.house))
     assert "redemption" not in changed
     assert "transfer" not in changed
+    assert refusal(lambda: world.scan(resident, code)) == VoucherCodeHere.code
     typed = "-".join(code[at : at + 4] for at in range(0, 24, 4)).lower()
     found = counter.find(world.house, shop, f"{typed}")
     assert found.redemption.id == UUID(voucher["id"])
@@ -411,4 +413,30 @@ def test_a_resident_in_a_hurry_keeps_to_limit_stock_and_balance(world: World) ->
     giving = [persistent(lambda one=one: redemptions.cancel(world.house, resident.id, one)) for one in mine]  # type: ignore[misc]
     taking = [persistent(lambda at=at: world.redeem(resident, offer, key=f"again-{at}")) for at in range(4)]  # type: ignore[misc]
     at_once(giving + taking)
+    assert world.breaches() == []
+
+
+def test_handed_over_given_up_and_lapsed_at_once_one_of_them_holds(world: World) -> None:
+    resident = world.resident()
+    world.earn(resident)
+    had = balance(world, resident)
+    offer = world.offer()
+    voucher = world.redeem(resident, offer)["voucher"]
+    redemption_id = UUID(voucher["id"])
+
+    def lapse() -> None:
+        with world.house.db.transaction() as connection:
+            redemptions.lapse(connection, clock.now() + timedelta(days=8))
+
+    at_once(
+        [
+            persistent(lambda: world.hand_over(world.organiser, voucher)),
+            persistent(lambda: redemptions.cancel(world.house, resident.id, redemption_id)),
+            persistent(lapse),
+        ]
+        * 2
+    )
+    used = state_of(world, voucher) is VoucherState.SETTLED
+    assert state_of(world, voucher) is not VoucherState.OPEN
+    assert balance(world, resident) == (had - 10 if used else had)
     assert world.breaches() == []
