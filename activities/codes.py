@@ -29,6 +29,7 @@ from tanpuhui.errors import (
     MemberCodeHere,
     NotFound,
     RotatingCodeExpired,
+    VoucherCodeHere,
 )
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
@@ -401,14 +402,16 @@ def address_of(settings: Settings, token: str) -> str:
 def read_token(settings: Settings, text: str) -> Token:
     """What a token, or a whole scanned address, says.
 
-    Raises CodeInvalid or CodeVersionUnknown, MemberCodeHere for a resident's own code and GatheringCodeHere for the
-    check-in code of a gathering; tells nothing about whether the number exists.
+    Raises CodeInvalid or CodeVersionUnknown, MemberCodeHere for a resident's own code, GatheringCodeHere for the
+    check-in code of a gathering and VoucherCodeHere for that of a voucher; tells nothing about whether the number exists.
     """
     token = signing.keyring(settings).read(letters_in(text))
     if token.form is Form.MEMBER:
         raise MemberCodeHere
     if token.form is Form.GATHERING:
         raise GatheringCodeHere
+    if token.form is Form.VOUCHER:
+        raise VoucherCodeHere
     return token
 
 

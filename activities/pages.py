@@ -52,6 +52,7 @@ from tanpuhui.errors import (
     Refused,
     TanpuhuiError,
     TreesNotWhole,
+    VoucherCodeHere,
 )
 from tanpuhui.i18n import N_
 from tanpuhui.sessions import Principal
@@ -77,6 +78,7 @@ IN_THE_FIELD = (
     QuantityTooPrecise,
     QuantityOutOfRange,
     TreesNotWhole,
+    VoucherCodeHere,
     MoreTreesThanPlanted,
 )
 
@@ -133,7 +135,7 @@ def scanned_site() -> UUID | None:
     """The site of the code whose page this is, if the address has a code of ours."""
     try:
         number = codes.read_token(house().settings, (request.view_args or {}).get("token", "")).number
-    except (CodeInvalid, GatheringCodeHere, MemberCodeHere):
+    except (CodeInvalid, GatheringCodeHere, MemberCodeHere, VoucherCodeHere):
         return None
     with house().db.reading() as connection:
         code = known().code(connection, number)

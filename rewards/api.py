@@ -14,7 +14,7 @@ from rewards.events import PointsExpired
 from rewards.evidence import tiers
 from rewards.own_points import own_points
 from rewards.pools import BonusUnit
-from rewards.statements import AnyLine, BonusLine, Line, PointsLine, statement
+from rewards.statements import AnyLine, BonusLine, Line, PointsLine, SpendingLine, statement
 from tanpuhui.errors import NotAllowed
 from tanpuhui.figures import POLLUTANTS
 from tanpuhui.rooms import House
@@ -105,12 +105,24 @@ class PointsOut(BaseModel):
     balance_on: int | None
 
 
+class SpendingLineOut(BaseModel):
+    """Points given for a voucher or for a ticket in a draw, or given back."""
+
+    position: int
+    type: Literal["voucher.reserved", "voucher.returned", "ticket.taken", "ticket.returned"]
+    id: str = Field(description="Of the voucher or the ticket")
+    title: str = Field(description="Of the offer or the draw")
+    recorded_at: str
+    points: int
+    balance_after: int | None
+
+
 class StatementOut(BaseModel):
     """Lines, latest first; `next_before` asks for the page after."""
 
     balance: int
     pending: int = Field(description="Points of records that wait for review; they cannot be spent yet")
-    lines: list[LineOut | BonusLineOut | PointsLineOut]
+    lines: list[LineOut | BonusLineOut | PointsLineOut | SpendingLineOut]
     next_before: int | None
 
 
@@ -247,7 +259,21 @@ def _bonus(bonus: PublicBonus) -> dict[str, Any]:
 def _any_line(line: AnyLine) -> dict[str, Any]:
     if isinstance(line, Line):
         return _line(line)
+    if isinstance(line, SpendingLine):
+        return _spending_line(line)
     return _bonus_line(line) if isinstance(line, BonusLine) else _points_line(line)
+
+
+def _spending_line(line: SpendingLine) -> dict[str, Any]:
+    return {
+        "position": line.position,
+        "type": line.spending.type,
+        "id": str(line.spending.subject_id),
+        "title": line.title,
+        "recorded_at": iso(line.spending.recorded_at),
+        "points": line.points,
+        "balance_after": line.balance_after,
+    }
 
 
 def _points_line(line: PointsLine) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tanpuhui.staff import Role
 
 def add_honours(house: House) -> None:
     """Whoever was here last and a neighbourhood are honoured, a building waits for a decision, and one invitation is open."""
-    organiser, officer = (_member(house, role) for role in (Role.ORGANISER, Role.OFFICER))
+    organiser, officer = (a_member(house, role) for role in (Role.ORGANISER, Role.OFFICER))
     with clock.pretending(clock.now() - timedelta(hours=2)):
         star = nominations.create_kind(house, officer, "低碳之星", "长期做绿色小事、并带动邻居一起做的居民")
         circle = nominations.create_kind(
@@ -44,7 +44,7 @@ def add_honours(house: House) -> None:
     with clock.pretending(clock.now() - timedelta(hours=1)):
         honour_holders.accept(
             house,
-            _last_here(house),
+            last_here(house),
             token,
             name="爱骑车的小林",
             listed=True,
@@ -108,7 +108,8 @@ def _nominate(
     return nominations.nominate(house, by, nomination)
 
 
-def _member(house: House, role: Role) -> Principal:
+def a_member(house: House, role: Role) -> Principal:
+    """A member of staff of the whole district."""
     with house.db.session() as session:
         grants = [staff.grant(role, division_code=house.settings.district_code)]
         name = f"demo {role.value} {os.urandom(3).hex()}"
@@ -116,7 +117,7 @@ def _member(house: House, role: Role) -> Principal:
         return Principal("staff", member.id, member.id)
 
 
-def _last_here(house: House) -> UUID:
+def last_here(house: House) -> UUID:
     """Whoever recorded something last."""
     action = SQLModel.metadata.tables["action"]
     with house.db.reading() as connection:

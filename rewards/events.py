@@ -45,3 +45,57 @@ class PointsAdjusted(Event):
     type = "points.adjusted"
 
     points: int
+
+
+class Spending(Event):
+    """Points moved for something, which is the `subject_id`: `points` is its price, 0 for what costs nothing."""
+
+    points: int
+
+
+class Voucher(Spending):
+    """It was a voucher of an offer."""
+
+    offer_id: UUID
+
+
+class VoucherReserved(Voucher):
+    """A resident gave points for a voucher; they are held until it is used."""
+
+    type = "voucher.reserved"
+
+
+class VoucherSettled(Voucher):
+    """What the voucher is for was handed over, or given at once; the points are spent."""
+
+    type = "voucher.settled"
+
+
+class VoucherReopened(Voucher):
+    """Staff took a settlement back minutes after it: the voucher is good again."""
+
+    type = "voucher.reopened"
+
+
+class VoucherReturned(Voucher):
+    """The voucher was cancelled or lapsed: the resident has the points back."""
+
+    type = "voucher.returned"
+
+
+class Ticket(Spending):
+    """It was a ticket in a draw."""
+
+    draw_id: UUID
+
+
+class TicketTaken(Ticket):
+    """A resident paid for a ticket."""
+
+    type = "ticket.taken"
+
+
+class TicketReturned(Ticket):
+    """The ticket was given back, or its draw called off: the resident has the points back."""
+
+    type = "ticket.returned"

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from rewards import adjustments
 from rewards.ledger import account_of, held_for
+from rewards.redemptions import forget as give_vouchers_up
 from tanpuhui.holdings import Holding, own, table
 from tanpuhui.i18n import N_
 
@@ -93,6 +94,21 @@ def _forget_names(connection: Connection, resident_id: UUID) -> None:
     connection.execute(sa.delete(consent).where(consent.c.honour_id.in_(theirs)))
 
 
+def _vouchers(resident_id: UUID) -> sa.Select[Any]:
+    redemption, offer, coupon = table("redemption"), table("offer"), table("offer_coupon")
+    shown = ("price", "state", "made_at", "expires_at", "settled_at", "ended_at", "reason", "reminded_at")
+    return (
+        sa.select(offer.c.title, *(redemption.c[name] for name in shown), coupon.c.code.label("coupon"))
+        .select_from(
+            redemption.join(offer, offer.c.id == redemption.c.offer_id).outerjoin(
+                coupon, coupon.c.redemption_id == redemption.c.id
+            )
+        )
+        .where(redemption.c.resident_id == resident_id)
+        .order_by(redemption.c.made_at, redemption.c.id)
+    )
+
+
 HOLDINGS = (
     Holding(
         key="balance",
@@ -134,6 +150,15 @@ HOLDINGS = (
         tables=("campaign_grant",),
         query=own("campaign_grant"),
         lasts=_WITHOUT_NAME,
+    ),
+    Holding(
+        key="vouchers",
+        what=N_("您用积分兑换的券"),
+        why=N_("让您用得上，让每张只用一次，让商户能和出资的一方结算。"),
+        tables=("redemption", "offer_coupon"),
+        query=_vouchers,
+        lasts=N_("长期保存，账目才平；注销时没用的券立即取消，用过的只挂在一个找不到您的编号下。"),
+        forget=give_vouchers_up,
     ),
     Holding(
         key="honours",

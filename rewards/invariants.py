@@ -28,10 +28,14 @@ _UNBALANCED = (
 _NO_ACCOUNT = (
     f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path WHERE a.path IS NULL"
 )
-#: The rest follows from other things: see `rewards.bonus_invariants` and `rewards.points_invariants`.
+#: What can move points, by the word before the first colon of a reference; each has an invariant of its own.
+_PURPOSES = ("action", "confirm", "void", "bonus", "pool", "expired", "adjust", "redeem", "draw")
+_UNKNOWN = "SELECT reference FROM transfer WHERE " + " AND ".join(
+    f"reference NOT LIKE '{purpose}:%'" for purpose in _PURPOSES
+)
 _OF_ACTIONS = (
-    "SELECT count(*) FROM transfer WHERE reference NOT LIKE 'bonus:%' AND reference NOT LIKE 'pool:%' "
-    "AND reference NOT LIKE 'expired:%' AND reference NOT LIKE 'adjust:%'"
+    "SELECT count(*) FROM transfer WHERE reference LIKE 'action:%' OR reference LIKE 'confirm:%' "
+    "OR reference LIKE 'void:%'"
 )
 _EVENTS = Statement(
     "SELECT position, type, payload FROM event_log WHERE position > :position "
@@ -52,6 +56,11 @@ def _balances(connection: Connection) -> Iterator[str]:
 def _lots(connection: Connection) -> Iterator[str]:
     for path, stored, points in connection.execute(sa.text(lots.NOT_THE_LOTS)):
         yield f"{path} has {stored}, its lots have {points} left"
+
+
+def _unknown(connection: Connection) -> Iterator[str]:
+    for (reference,) in connection.execute(sa.text(_UNKNOWN)):
+        yield f"transfer {reference} is for nothing that is known"
 
 
 def _postings(connection: Connection) -> Iterator[str]:
@@ -167,6 +176,7 @@ def _honours_of_the_gone(connection: Connection) -> Iterator[str]:
 INVARIANTS: Sequence[Invariant] = (
     Invariant("a balance is the sum of its transfers", _balances),
     Invariant("lots have the balance left", _lots),
+    Invariant("every transfer is for something known", _unknown),
     Invariant("credits and reversals follow the events", _postings),
     Invariant("every nomination has evidence", _honours_without_evidence),
     Invariant("nobody is named for an honour without consent", _names_without_consent),

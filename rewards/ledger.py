@@ -3,7 +3,8 @@
 A transfer moves whole points from a source to a destination: one row is both sides, so the books always
 balance. It is identified by its reference and never changed; a mistake is mended by a transfer the other way.
 Residents' accounts (``resident:<id>``) have a stored balance that cannot go below zero; so has what is held for a resident until
-a review is decided (``held:<id>``), which nothing spends, and what a campaign may still give (``pool:campaign:<id>``). Programme accounts
+a review is decided (``held:<id>``), which nothing spends, what a campaign may still give (``pool:campaign:<id>``), and what vouchers that are not used yet
+hold of a reward pool (``reserved:<id>``). Programme accounts
 (``programme:<name>``) are where points come from; they have no stored balance, because a row that every scan
 updates would make all residents wait for each other: what they gave is the sum of their transfers.
 
@@ -39,12 +40,15 @@ _OF_A_LOT = (
 
 
 class Account(SQLModel, table=True):
-    """A resident's account, what is held for them, or the pool of a campaign. Made by the first transfer to it."""
+    """A resident's account, what is held for them, the pool of a campaign, or what vouchers hold. Made by the first transfer to it."""
 
     __tablename__ = "account"
     __table_args__ = (
         sa.CheckConstraint("balance >= 0", name="balance"),
-        sa.CheckConstraint("path LIKE 'resident:%' OR path LIKE 'held:%' OR path LIKE 'pool:%'", name="path"),
+        sa.CheckConstraint(
+            "path LIKE 'resident:%' OR path LIKE 'held:%' OR path LIKE 'pool:%' OR path LIKE 'reserved:%'",
+            name="path",
+        ),
     )
 
     path: str = Field(primary_key=True, max_length=64)
@@ -111,6 +115,11 @@ def account_of(resident_id: UUID) -> str:
 def held_for(resident_id: UUID) -> str:
     """The path of the points that wait with a resident's records."""
     return f"held:{resident_id}"
+
+
+def reserved_of(pool_id: UUID) -> str:
+    """The path of what vouchers that are not used yet hold of a reward pool."""
+    return f"reserved:{pool_id}"
 
 
 def pool_of(campaign_id: UUID) -> str:
@@ -209,6 +218,13 @@ def disburse(connection: Connection, pool: str, postings: Sequence[Posting]) -> 
     if not _TAKE.run(connection, amount=sum(posting.amount for posting in postings), path=pool):
         raise InsufficientPoints
     credit(connection, postings, [])
+
+
+def reserve(connection: Connection, posting: Posting) -> int:
+    """Post a transfer out of a resident's account into what vouchers hold; the balance after. Raises InsufficientPoints."""
+    balance = take(connection, posting)
+    _CREDIT.run(connection, [{"path": posting.destination, "balance": posting.amount}])
+    return balance
 
 
 def restore(connection: Connection, pool: str, postings: Sequence[Posting]) -> None:

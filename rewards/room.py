@@ -11,10 +11,14 @@ from rewards import (
     grants,
     honours,
     ledger,
+    offer_letters,
+    offers,
     pools,
+    reward_pools,
     rules,
     sealing,
     seals,
+    vouchers,
 )
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
@@ -23,6 +27,7 @@ from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
 from rewards.points_invariants import POINTS_INVARIANTS
 from rewards.seal_invariants import SEAL_INVARIANTS
+from rewards.offer_invariants import OFFER_INVARIANTS
 from tanpuhui.rooms import House, Room
 
 if TYPE_CHECKING:
@@ -33,11 +38,15 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
     from rewards import (
         adjustment_desk,
         api,
+        counter_pages,
         honour_api,
         honour_desk,
         honour_pages,
         ledger_api,
         ledger_pages,
+        offer_api,
+        offer_desk_pages,
+        offer_pages,
         pages,
         statement_files,
     )
@@ -53,14 +62,21 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         honour_api.public_blueprint(house),
         ledger_pages.blueprint,
         ledger_api.public_blueprint(house),
+        offer_pages.blueprint,
+        offer_desk_pages.blueprint,
+        counter_pages.blueprint,
+        offer_api.public_blueprint(house),
+        offer_api.blueprint(house),
     )
 
 
 def _demo(house: House) -> None:
     from rewards.demo import add_adjustments, add_honours
+    from rewards.offer_demo import add_offers
 
     add_honours(house)
     add_adjustments(house)
+    add_offers(house)
     sealing.seal_all(house)
 
 
@@ -85,16 +101,20 @@ room = Room(
         pools.CampaignPool,
         pools.CampaignBonus,
         grants.CampaignGrant,
+        reward_pools.RewardPool,
+        offers.Offer,
+        vouchers.Redemption,
+        offers.OfferCoupon,
     ),
     blueprints=_blueprints,
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
-    jobs=(expiry.JOB, sealing.JOB),
+    jobs=(expiry.JOB, sealing.JOB, *offer_letters.JOBS),
     reference=rules.REFERENCE_FILES,
-    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *POINTS_INVARIANTS, *SEAL_INVARIANTS),
+    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *POINTS_INVARIANTS, *OFFER_INVARIANTS, *SEAL_INVARIANTS),
     holdings=HOLDINGS,
-    letters=(bonus.USED_UP, expiry.EXPIRING, adjustments.ADJUSTED, *LETTERS),
+    letters=(bonus.USED_UP, expiry.EXPIRING, adjustments.ADJUSTED, *LETTERS, *offer_letters.LETTERS),
     demo=_demo,
     report=bonus_view.reported,
 )

@@ -23,16 +23,22 @@ def spend(
     destination: str,
     moment: datetime,
 ) -> int:
-    """Take `amount` points to `destination`; the balance after. Raises InsufficientPoints."""
-    return ledger.take(connection, Posting(reference, account_of(resident_id), destination, amount, moment))
+    """Take `amount` points to `destination`, a programme or what vouchers hold; the balance after. Raises InsufficientPoints."""
+    posting = Posting(reference, account_of(resident_id), destination, amount, moment)
+    return (ledger.take if destination.startswith("programme:") else ledger.reserve)(connection, posting)
+
+
+def late_reference(reference: str) -> str:
+    """The reference of the transfer that brings back what comes too late for its lot."""
+    return f"{reference}:late"
 
 
 def give_back(
     connection: Connection, resident_id: UUID, amount: int, *, reference: str, source: str, moment: datetime
 ) -> int:
-    """Bring `amount` points that were spent back from `source`; the balance after.
+    """Bring `amount` points that were spent back from `source`, a programme or what vouchers hold; the balance after.
 
-    What comes too late for its lot comes as ``<reference>:late``. `source` is an account without a stored balance.
+    What comes too late for its lot comes in a transfer of its own (`late_reference`). Raises InsufficientPoints.
     """
     account, today = account_of(resident_id), clock.day_of(moment)
     given, spent = lots.sums(connection, account)
@@ -42,5 +48,8 @@ def give_back(
         postings.append(Posting(reference, source, account, amount - late, moment))
     if late:
         day = lots.last_day(today, lots.MONTHS_OF_GRACE)
-        postings.append(Posting(f"{reference}:late", source, account, late, moment, day))
-    return ledger.credit(connection, postings, [account])[0]
+        postings.append(Posting(late_reference(reference), source, account, late, moment, day))
+    if source.startswith("programme:"):
+        return ledger.credit(connection, postings, [account])[0]
+    ledger.disburse(connection, source, postings)
+    return ledger.balance(connection, resident_id)

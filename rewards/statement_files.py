@@ -15,7 +15,7 @@ from activities.events import ActionConfirmed, ActionRejected
 from rewards import ledger, statements
 from rewards.events import PointsExpired
 from rewards.statement_papers import PaperRow, StatementPaper, statement_pdf
-from rewards.statements import BonusLine, Line, Row
+from rewards.statements import BonusLine, Line, Row, SpendingLine
 from tanpuhui import clock
 from tanpuhui.csvtext import write_sheet
 from tanpuhui.errors import InvalidField
@@ -129,6 +129,9 @@ def points_name(row: Row) -> str:
     """What a row that belongs to no deed is: points that expired, were given or taken back by staff."""
     if isinstance(row.first, Line | BonusLine):
         return ""
+    if isinstance(row.first, SpendingLine):
+        words = _("抽奖“%(title)s”") if row.first.of_draw else _("兑换“%(title)s”")
+        return str(words % {"title": row.first.title})
     if isinstance(row.first.event, PointsExpired):
         return str(_("积分到期"))
     return str(_("工作人员补发积分") if row.points > 0 else _("工作人员收回补发的积分"))
@@ -148,6 +151,9 @@ def _notes(row: Row) -> Iterator[str]:
             yield f"{words % {'title': line.title}} {signed(line.points)}"
         elif isinstance(line, Line):
             yield _of_a_decision(line)
+        elif isinstance(line, SpendingLine):
+            if line.returned:
+                yield f"{_('积分已退回')} {signed(line.points)}"
         elif isinstance(line.event, PointsExpired):
             yield _("有效期到 %(day)s", day=day(line.event.expires_on))
         elif line.reason:

@@ -4,7 +4,7 @@ For machines one line a fact (`statement`), for people one row a deed (`rows`): 
 and the reversal that followed, whenever they came.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,13 +18,39 @@ from rewards import grants, ledger
 from rewards.adjustments import adjust_reference, reasons
 from rewards.bonus_view import titles
 from rewards.crediting import reference_of
-from rewards.events import Bonus, BonusGranted, BonusReturned, PointsAdjusted, PointsExpired
+from rewards.draw_entries import back_reference as ticket_back, paid_reference as ticket_paid
+from rewards.draws import titles as draw_titles
+from rewards.events import (
+    Bonus,
+    BonusGranted,
+    BonusReturned,
+    PointsAdjusted,
+    PointsExpired,
+    Spending,
+    Ticket,
+    TicketReturned,
+    TicketTaken,
+    Voucher,
+    VoucherReserved,
+    VoucherReturned,
+)
 from rewards.expiry import expired_reference
+from rewards.offers import titles as offer_titles
+from rewards.redemptions import back_reference as voucher_back, reference as voucher_paid
+from rewards.spending import late_reference
 from tanpuhui.db import Statement
 
-#: Each begins a row of its own; the others follow a deed.
-_HEADS = (ActionRecorded, PointsExpired, PointsAdjusted)
-_FOLLOWERS = (ActionConfirmed, ActionRejected, ActionVoided, BonusGranted, BonusReturned)
+#: Each begins a row of its own; the others follow a deed, or what points were given for.
+_HEADS = (ActionRecorded, PointsExpired, PointsAdjusted, VoucherReserved, TicketTaken)
+_FOLLOWERS = (
+    ActionConfirmed,
+    ActionRejected,
+    ActionVoided,
+    BonusGranted,
+    BonusReturned,
+    VoucherReturned,
+    TicketReturned,
+)
 _TYPES: dict[str, Any] = {event.type: event for event in (*_HEADS, *_FOLLOWERS)}
 
 
@@ -96,7 +122,28 @@ class PointsLine:
     reason: str | None = None
 
 
-AnyLine = Line | BonusLine | PointsLine
+@dataclass(frozen=True)
+class SpendingLine:
+    """Points given for something, or given back, signed, with the balance after. `title`: of the offer, or of the draw."""
+
+    position: int
+    spending: Spending
+    title: str
+    points: int
+    balance_after: int | None
+
+    @property
+    def returned(self) -> bool:
+        """Whether they were given back."""
+        return isinstance(self.spending, VoucherReturned | TicketReturned)
+
+    @property
+    def of_draw(self) -> bool:
+        """Whether it was a ticket in a draw."""
+        return isinstance(self.spending, Ticket)
+
+
+AnyLine = Line | BonusLine | PointsLine | SpendingLine
 
 
 @dataclass(frozen=True)
@@ -153,6 +200,8 @@ def recorded_at(line: AnyLine) -> datetime:
     """When what a line tells happened."""
     if isinstance(line, Line):
         return line.deed.recorded_at
+    if isinstance(line, SpendingLine):
+        return line.spending.recorded_at
     return line.bonus.recorded_at if isinstance(line, BonusLine) else line.event.recorded_at
 
 
@@ -196,15 +245,15 @@ def rows(
         connection,
         resident=_stored(connection, resident_id),
         after=heads[-1][0],
-        subjects=[event.subject_id for _, event in heads if isinstance(event, ActionRecorded)],
+        subjects=[event.subject_id for _, event in heads if isinstance(event, ActionRecorded | Spending)],
         types=[event.type for event in _FOLLOWERS],
     )
     followers = [(row.position, _TYPES[row.type].from_payload(row.payload)) for row in followed]
     known = [one for one in (*heads, *followers) if until is None or one[1].recorded_at < until]
     lines: dict[UUID | int, list[AnyLine]] = {}
     for (position, event), line in zip(known, _lines(connection, known), strict=True):
-        of_deed = isinstance(event, Deed | Bonus)
-        lines.setdefault(event.subject_id if of_deed else position, []).append(line)
+        by_subject = isinstance(event, Deed | Bonus | Spending)
+        lines.setdefault(event.subject_id if by_subject else position, []).append(line)
     return [Row(tuple(of_one)) for of_one in lines.values()]
 
 
@@ -234,7 +283,11 @@ def _stored(connection: Connection, resident_id: UUID) -> UUID | str:
 
 
 def _lines(connection: Connection, events: Sequence[_Found]) -> list[AnyLine]:
-    transfers = ledger.find(connection, [_reference(event) for _, event in events])
+    references = [_reference(event) for _, event in events]
+    references += [late_reference(_reference(event)) for _, event in events if isinstance(event, Spending)]
+    transfers = ledger.find(connection, references)
+    offers = offer_titles(connection, [event.offer_id for _, event in events if isinstance(event, Voucher)])
+    draws = draw_titles(connection, [event.draw_id for _, event in events if isinstance(event, Ticket)])
     campaigns = titles(connection, [event.campaign_id for _, event in events if isinstance(event, Bonus)])
     why = reasons(connection, [event.subject_id for _, event in events if isinstance(event, PointsAdjusted)])
     made: list[AnyLine] = []
@@ -244,6 +297,9 @@ def _lines(connection: Connection, events: Sequence[_Found]) -> list[AnyLine]:
             made.append(_bonus_line(position, event, campaigns[event.campaign_id], transfer))
         elif isinstance(event, Deed):
             made.append(_line(position, event, transfer))
+        elif isinstance(event, Spending):
+            transfer = transfers.get(late_reference(_reference(event))) or transfer
+            made.append(_spending_line(position, event, _title(event, offers, draws), transfer))
         else:
             made.append(_points_line(position, event, transfer, why.get(event.subject_id)))
     return made
@@ -252,6 +308,10 @@ def _lines(connection: Connection, events: Sequence[_Found]) -> list[AnyLine]:
 def _reference(event: Any) -> str:
     if isinstance(event, Bonus):
         return grants.reference_of(event)
+    if isinstance(event, Voucher):
+        return (voucher_back if isinstance(event, VoucherReturned) else voucher_paid)(event.subject_id)
+    if isinstance(event, Ticket):
+        return (ticket_back if isinstance(event, TicketReturned) else ticket_paid)(event.subject_id)
     if isinstance(event, PointsExpired):
         return expired_reference(event.subject_id, event.expires_on)
     return adjust_reference(event.subject_id) if isinstance(event, PointsAdjusted) else reference_of(event)
@@ -265,6 +325,19 @@ def _points_line(
 ) -> PointsLine:
     points = -event.points if isinstance(event, PointsExpired) else event.points
     return PointsLine(position, event, points, transfer.balance_after if transfer else None, reason)
+
+
+def _title(event: Spending, offers: Mapping[UUID, str], draws: Mapping[UUID, str]) -> str:
+    if isinstance(event, Voucher):
+        return offers[event.offer_id]
+    return draws[event.draw_id] if isinstance(event, Ticket) else ""
+
+
+def _spending_line(
+    position: int, event: Spending, title: str, transfer: sa.Row[tuple[str, ...]] | None
+) -> SpendingLine:
+    points = event.points if isinstance(event, VoucherReturned | TicketReturned) else -event.points
+    return SpendingLine(position, event, title, points, transfer.balance_after if transfer else None)
 
 
 def _line(position: int, deed: Deed, transfer: sa.Row[tuple[str, ...]] | None) -> Line:

@@ -20,9 +20,11 @@ from activities.drafts import Draft, draft_of
 from activities.quantify import proposals, publication
 from activities.quantify.factors import FactorValues, FactorVersion, all_versions
 from activities.reviews import Waits
-from rewards import honour_decisions, honour_holders, nominations
+from rewards import counter, honour_decisions, honour_holders, nominations, offer_desk, redemptions
 from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
+from rewards.offer_desk import OfferIn
+from rewards.reward_pools import PoolIn, create_pool
 from tanpuhui import clock, figures, people, staff
 from tanpuhui.people import Resident
 from tanpuhui.rooms import House
@@ -272,6 +274,80 @@ class World:
             number = session.get_one(Honour, honour_id).number
         assert number is not None
         return number
+
+    # --- rewards ------------------------------------------------------------------------------------------
+
+    def earn(self, *residents: Resident) -> None:
+        """Points for each: what 30 kg of clothes bring."""
+        code = self.code("clothing_reuse")
+        for resident in residents:
+            self.scan(resident, code, quantity=30)
+
+    def organisation(self, name: str, division: str = STREET) -> UUID:
+        """An organisation that was taken in."""
+        admin = self.colleague(Role.ADMIN)
+        return staff.create_organisation(self.house, admin, name=name, division_code=division).id
+
+    def scope_of(self, who: Principal) -> str:
+        """On whose behalf somebody of one organisation or division offers."""
+        with self.house.db.reading_session() as session:
+            return offer_desk.scopes_of(session, who)[0].key
+
+    def pool(self, budget: int = 100_000, title: str = "街道奖励金") -> UUID:
+        """A reward pool of the district."""
+        said = PoolIn(title, "静安区生态环境局", "奖励减排", DISTRICT, str(budget))
+        return create_pool(self.house, self.officer, said)
+
+    def offer_in(self, **changes: Any) -> OfferIn:
+        """What a form says of an offer of the district that is open now, with `changes`."""
+        now = clock.now()
+        said: dict[str, Any] = {
+            "kind": "goods",
+            "title": "帆布袋",
+            "words": "结实的帆布袋，一只。",
+            "collect_at": "社区服务站前台",
+            "price": "10",
+            "stock": "50",
+            "per_person": "1",
+            "opens_at": now - timedelta(hours=1),
+            "closes_at": now + timedelta(days=30),
+            "good_days": "7",
+            "scope": f"division:{DISTRICT}",
+        }
+        said |= changes
+        if "pool_id" not in said:
+            said["pool_id"] = self.pool()
+        return OfferIn(**said)
+
+    def offer(self, by: Principal | None = None, coupons: str = "", **changes: Any) -> UUID:
+        """An offer that the bureau approved."""
+        by = by or self.organiser
+        offer_id = offer_desk.draft(self.house, by, self.offer_in(**changes))
+        if coupons:
+            offer_desk.import_coupons(self.house, by, offer_id, coupons)
+        self.approve_offer(offer_id, by)
+        return offer_id
+
+    def approve_offer(self, offer_id: UUID, by: Principal | None = None) -> None:
+        """Submit a drafted offer and approve it."""
+        offer_desk.submit(self.house, by or self.organiser, offer_id)
+        with self.house.db.reading_session() as session:
+            read = offer_desk.mark_of(offer_desk.managed(session, self.officer, offer_id).offer)
+        offer_desk.approve(self.house, self.officer, offer_id, read)
+
+    def redeem(self, resident: Resident, offer_id: UUID, key: str | None = None) -> dict[str, Any]:
+        """A voucher; the answer. Raises what the service raises."""
+        key = key or f"key-{next(self._numbers)}"
+        answer: dict[str, Any] = json.loads(
+            redemptions.redeem(self.house, resident.id, offer_id, key=key).body
+        )
+        return answer
+
+    def hand_over(self, by: Principal, voucher: dict[str, Any], key: str | None = None) -> None:
+        """Settle a voucher at a counter. Raises what the service raises."""
+        key = key or f"key-{next(self._numbers)}"
+        found = counter.find(self.house, by, voucher["code"])
+        counter.hand_over(self.house, by, found.redemption.id, key=key)
 
     # --- what holds ---------------------------------------------------------------------------------------
 

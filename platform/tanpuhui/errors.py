@@ -191,6 +191,13 @@ class JudgesOwnRecords(NotAllowed):
     next_step = N_("请另一位工作人员来看这条记录。")
 
 
+class VoucherElsewhere(NotAllowed):
+    """The voucher is of another merchant, or of a place outside the scope."""
+
+    code, text = "voucher_elsewhere", N_("这张券不是在您这里用的。")
+    next_step = N_("请居民看券上写的领取地点。券没有动，照样有效。")
+
+
 class DeciderIsNominator(NotAllowed):
     """Who nominated somebody for an honour does not decide on it, too."""
 
@@ -516,6 +523,75 @@ class HonourRevoked(Conflict):
     code, text = "honour_revoked", N_("这项荣誉已经撤销，不能再改。")
 
 
+class OfferMovedOn(Conflict):
+    """The offer was changed, or decided on, after the page was opened."""
+
+    code, text = "offer_moved_on", N_("您打开之后，这项兑换有了变化，请看过最新的内容再做。")
+
+
+class OfferNotOpen(Conflict):
+    """The offer has not begun, is paused, or is over."""
+
+    code, text = "offer_not_open", N_("这项兑换现在不开放。")
+    next_step = N_("您的积分没有动。可以看看别的兑换。")
+
+
+class OfferForOthers(Conflict):
+    """The offer is for residents of other communities."""
+
+    code, text = "offer_for_others", N_("这项兑换不面向您所在的社区。")
+    next_step = N_("您的积分没有动。可以看看别的兑换。")
+
+
+class OfferSoldOut(Conflict):
+    """Nothing of the offer is left."""
+
+    code, text = "offer_sold_out", N_("已经兑完了。")
+    next_step = N_("您的积分没有动。有人取消时会多出来，可以过一会儿再看。")
+
+
+class OfferLimitReached(Conflict):
+    """The resident, with the family that they share, has as many as one may have."""
+
+    code, text = "offer_limit_reached", N_("每人最多兑换 %(limit)s 份，您已经兑满了。")
+    next_step = N_("您的积分没有动。家庭账户和监护人算一个人。")
+
+
+class PoolUsedUp(Conflict):
+    """The reward pool that pays for the offer has too little left."""
+
+    code, text = "pool_used_up", N_("这项兑换的预算用完了。")
+    next_step = N_("您的积分没有动，照样有效。可以看看别的兑换。")
+
+
+class VoucherUsed(Conflict):
+    """The voucher was settled before."""
+
+    code, text = "voucher_used", N_("这张券已经用过了，时间是 %(moment)s。")
+    next_step = N_("请不要再次交付。如果不是本人用的，请本人从投诉与建议里告诉我们。")
+
+
+class VoucherCancelled(Conflict):
+    """The voucher was cancelled; its points are back."""
+
+    code, text = "voucher_cancelled", N_("这张券已经取消，积分退回去了。")
+    next_step = N_("请不要交付。居民可以用积分再兑一张。")
+
+
+class VoucherLapsed(Conflict):
+    """The voucher was not used in time; its points are back."""
+
+    code, text = "voucher_lapsed", N_("这张券已经过期，积分退回去了。")
+    next_step = N_("请不要交付。居民可以用积分再兑一张。")
+
+
+class VoucherNotUsed(Conflict):
+    """A settlement is to be taken back, and there is none, or it was too long ago."""
+
+    code, text = "voucher_not_used", N_("交付只能在 %(minutes)s 分钟内撤回，现在不能了。")
+    next_step = N_("如果弄错了，请联系生态环境局的工作人员。")
+
+
 # --- refusals: a scan that cannot be credited -------------------------------------------------------------
 
 
@@ -601,6 +677,22 @@ class GatheringCodeHere(Refused):
 
     code, text = "gathering_code_here", N_("这是现场活动的签到码，不是点位的码。")
     next_step = N_("请用手机相机扫这个码，在打开的页面上签到。")
+    kept = False
+
+
+class VoucherCodeHere(Refused):
+    """The code of a voucher, where the code of a site is asked for."""
+
+    code, text = "voucher_code_here", N_("这是兑换券的码，不是点位的码。")
+    next_step = N_("请把券给商户，由商户在“兑换台”里扫。")
+    kept = False
+
+
+class NotAVoucher(Refused):
+    """The code of a site or a member, where that of a voucher is asked for."""
+
+    code, text = "not_a_voucher", N_("这不是兑换券的码。")
+    next_step = N_("请扫居民手机上兑换券的码。")
     kept = False
 
 

@@ -9,6 +9,7 @@ of the key in the lower), five bytes of the code's number, and what the form add
     member    number                        9 bytes    24       a resident's own
     gathering number, counter (4)           10 bytes   32       a period of the check-in code of a gathering
     measured  number, amount (4), serial(5) 10 bytes   40       a scale or partner signs what it measured, in thousandths
+    voucher   number                        9 bytes    24       what a resident shows for what they gave points for
 
 Upper-case base32 fits the compact alphanumeric mode of QR codes; old paper is told apart by form and key. Keys are
 replaced with an overlap: the first of the keyring signs, all of it is accepted.
@@ -35,6 +36,7 @@ class Form(IntEnum):
     MEMBER = 3
     MEASURED = 4
     GATHERING = 5
+    VOUCHER = 6
 
 
 #: form -> what follows the number in the head (bytes each), and the length of the MAC
@@ -44,6 +46,7 @@ _PARTS: dict[Form, tuple[tuple[int, ...], int]] = {
     Form.MEMBER: ((), 9),
     Form.MEASURED: ((_AMOUNT, _SERIAL), 10),
     Form.GATHERING: ((_COUNTER,), 10),
+    Form.VOUCHER: ((), 9),
 }
 
 

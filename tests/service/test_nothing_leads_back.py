@@ -144,6 +144,7 @@ def live(world: World, time: Any) -> Life:
     say(house, Principal("resident", resident.id, resident.id), site.id, SiteCondition.FULL)
     outside = OutsideIdentity(house, "oidc", fingerprint(house.settings, "https://pass.example", "citizen-1"))
     link(house, resident.id, outside)
+    world.redeem(resident, world.offer(price="1"), key="voucher-of-theirs")
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
     world.honour(resident, HONOURED_AS, listed=True)
     families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
@@ -225,6 +226,9 @@ def addresses(world: World, life: Life) -> list[str]:
             "campaign_id": column("id", "campaign")[:2],
             "check_id": column("id", "spot_check"),
             "gathering_id": column("id", "gathering"),
+            "offer_id": column("id", "offer"),
+            "pool_id": column("id", "reward_pool"),
+            "redemption_id": column("id", "redemption"),
             "feedback_id": column("id", "feedback"),
             "honour": column("number", "honour"),
             "honour_id": column("id", "honour"),

@@ -88,6 +88,12 @@ OPERATIONS = [
     ("POST", "/api/v1/campaigns/{campaign_id}/return"),
     ("GET", "/api/v1/campaign-templates"),
     ("POST", "/api/v1/campaign-templates"),
+    ("GET", "/api/v1/offers"),
+    ("GET", "/api/v1/pools"),
+    ("POST", "/api/v1/offers/{offer_id}/redeem"),
+    ("GET", "/api/v1/me/vouchers"),
+    ("POST", "/api/v1/me/vouchers/{voucher_id}/cancel"),
+    ("POST", "/api/v1/vouchers/settle"),
 ]
 
 #: What anybody may read without a token.
@@ -104,6 +110,8 @@ PUBLIC = {
     ("get", "/api/v1/honours/{honour}"),
     ("get", "/api/v1/ledger/roots"),
     ("get", "/api/v1/gatherings"),
+    ("get", "/api/v1/offers"),
+    ("get", "/api/v1/pools"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.
@@ -114,6 +122,7 @@ WITHOUT_PARAMETERS = {
     "GET /api/v1/methodologies",
     "GET /api/v1/limits",
     "GET /api/v1/evidence",
+    "GET /api/v1/pools",
 }
 
 CALLERS = ("resident", "organiser", "officer", None)
@@ -217,6 +226,10 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
     for waiting in (asked, seen):
         campaign_desk.submit(world.house, world.organiser, waiting)
     gathering = str(made(world).id)
+    badge = world.offer(kind="honour", price="0")
+    holder = world.resident()
+    voucher = world.redeem(holder, badge)["voucher"]
+    own = {"Authorization": f"Bearer {world.token(holder)}"}
     template = shipped()["glass-drive"].template.model_dump(mode="json") | {"code": "of-ours"}
     return {
         OPERATIONS[0]: ("resident", {"headers": {"Idempotency-Key": "good"}, "body": {"code": code}}),
@@ -341,6 +354,21 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
         ("DELETE", "/api/v1/gatherings/{gathering_id}/sign-up"): (
             "resident",
             {"path_parameters": {"gathering_id": gathering}},
+        ),
+        ("GET", "/api/v1/offers"): (None, {"query": {"community": COMMUNITY}}),
+        ("GET", "/api/v1/pools"): (None, {}),
+        ("POST", "/api/v1/offers/{offer_id}/redeem"): (
+            "resident",
+            {"path_parameters": {"offer_id": str(badge)}, "headers": {"Idempotency-Key": "badge"}},
+        ),
+        ("GET", "/api/v1/me/vouchers"): ("resident", {}),
+        ("POST", "/api/v1/me/vouchers/{voucher_id}/cancel"): (
+            None,
+            {"path_parameters": {"voucher_id": voucher["id"]}, "headers": own},
+        ),
+        ("POST", "/api/v1/vouchers/settle"): (
+            "organiser",
+            {"headers": {"Idempotency-Key": "settled"}, "body": {"code": voucher["code"]}},
         ),
         ("GET", "/api/v1/observances"): (None, {"query": {"year": 2020}}),
         ("PUT", "/api/v1/bureau/observances/{key}/{year}"): (

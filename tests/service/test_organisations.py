@@ -15,6 +15,7 @@ from sqlmodel import select
 from activities import campaign_notices, campaign_reports, campaign_templates, codes, gatherings
 from activities.campaign_templates import shipped
 from activities.sites import Site, SiteIn, create_site
+from rewards import offer_desk
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
 from tanpuhui.errors import InvalidField, NotAllowed
@@ -189,6 +190,12 @@ class Tenant:
         self.campaign = world.launch(campaign_in, by=self.organiser)
         with world.house.db.session() as session:
             campaign_reports.make(world.house, session, self.campaign.id, clock.now())
+        badge = {"kind": "honour", "price": "0", "scope": f"organisation:{self.organisation.id}"}
+        self.pool = world.pool()
+        badge |= {"pool_id": self.pool, "title": f"{name}纪念章"}
+        self.offer = world.offer(self.organiser, **badge)
+        self.draft = offer_desk.draft(world.house, self.organiser, world.offer_in(**badge))
+        self.voucher = world.redeem(world.resident(), self.offer)["voucher"]
         with world.house.db.reading_session() as session:
             self.notice = campaign_notices.notices_of(session, self.campaign.id)[0].id
         self.gathering = gatherings.create_gathering(
@@ -249,6 +256,11 @@ class Tenant:
             "announce_days": "7",
         }
 
+    @property
+    def new_offer(self) -> dict[str, Any]:
+        """The form that would offer something in this organisation's name."""
+        return {"title": "冒名兑换", "kind": "goods", "scope": f"organisation:{self.organisation.id}"}
+
 
 REASON = {"reason": "不归我管"}
 
@@ -277,6 +289,16 @@ def typed(fields: dict[str, Any]) -> dict[str, str]:
 FILE = shipped()["environment-day"].text.replace('"environment-day"', '"not-of-ours"')
 
 
+def _offer(step: str, desk: str = "/console/offers") -> Callable[[Tenant], str]:
+    """The address of a step of a tenant's offer; `draft`: of the one that nobody approved yet."""
+    return lambda them: f"{desk}/{them.draft if step in {'/edit', '/submit'} else them.offer}{step}"
+
+
+def _counter(step: str) -> Callable[[Tenant], str]:
+    """The address of a step at the counter with a tenant's voucher."""
+    return lambda them: f"/console/counter/{them.voucher['id']}{step}"
+
+
 def _campaign(step: str, desk: str = "/console") -> Callable[[Tenant], str]:
     """The address of a step of a tenant's campaign."""
     return lambda them: f"{desk}/campaigns/{them.campaign.id}{step}"
@@ -292,7 +314,7 @@ def _gathering(step: str) -> Callable[[Tenant], str]:
     return lambda them: f"/console/gatherings/{them.gathering.id}{step}"
 
 
-#: Every endpoint of the console, of campaigns and their approval: method, endpoint, its address for a tenant, the form, the answer to a stranger.
+#: Every endpoint of the console, of campaigns and offers and their approval: method, endpoint, its address for a tenant, the form, the answer to a stranger.
 ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict[str, Any]], int]] = [
     ("GET", "console.sites", lambda _: "/console", lambda _: {}, 200),
     ("GET", "console.new_site", lambda _: "/console/sites/new", lambda _: {}, 200),
@@ -418,7 +440,54 @@ ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict
         lambda _: DAY,
         403,
     ),
+    ("GET", "offer_desk.listed", lambda _: "/console/offers", lambda _: {}, 200),
+    ("GET", "offer_desk.new", lambda _: "/console/offers/new", lambda _: {}, 200),
+    ("POST", "offer_desk.new", lambda _: "/console/offers/new", lambda them: them.new_offer, 422),
+    ("GET", "offer_desk.edit", _offer("/edit"), lambda _: {}, 403),
+    ("POST", "offer_desk.edit", _offer("/edit"), lambda them: them.new_offer, 403),
+    ("GET", "offer_desk.one", _offer(""), lambda _: {}, 403),
+    ("POST", "offer_desk.submit", _offer("/submit"), lambda _: {}, 403),
+    ("POST", "offer_desk.stock", _offer("/stock"), lambda _: {"stock": "1", **REASON}, 403),
+    ("POST", "offer_desk.pause", _offer("/pause"), lambda _: {"paused": "yes"}, 403),
+    ("POST", "offer_desk.end", _offer("/end"), lambda _: {"end_reason": "不归我管"}, 403),
+    ("POST", "offer_desk.coupons", _offer("/coupons"), lambda _: {"codes": "A-1"}, 403),
+    ("GET", "offer_desk.bureau", lambda _: "/bureau/rewards", lambda _: {}, 200),
+    (
+        "POST",
+        "offer_desk.create_pool",
+        lambda _: "/bureau/rewards/pools",
+        lambda _: {"title": "冒名预算", "division_code": DISTRICT, "budget": "1"},
+        403,
+    ),
+    ("GET", "offer_desk.pool", lambda them: f"/bureau/rewards/pools/{them.pool}", lambda _: {}, 403),
+    (
+        "POST",
+        "offer_desk.budget",
+        lambda them: f"/bureau/rewards/pools/{them.pool}/budget",
+        lambda _: {"budget": "1", **REASON},
+        403,
+    ),
+    ("GET", "offer_desk.approval", _offer("", "/bureau/rewards/offers"), lambda _: {}, 403),
+    ("POST", "offer_desk.approve", _offer("/approve", "/bureau/rewards/offers"), lambda _: {"mark": ""}, 403),
+    (
+        "POST",
+        "offer_desk.send_back",
+        _offer("/return", "/bureau/rewards/offers"),
+        lambda _: {"mark": "", **REASON},
+        403,
+    ),
+    ("GET", "counter.scan", lambda _: "/console/counter", lambda _: {}, 200),
+    ("POST", "counter.find", lambda _: "/console/counter", lambda them: {"code": them.voucher["code"]}, 403),
+    ("GET", "counter.one", _counter(""), lambda _: {}, 403),
+    ("POST", "counter.hand_over", _counter("/hand-over"), lambda _: {"key": "stolen"}, 403),
+    ("POST", "counter.undo", _counter("/undo"), lambda _: {}, 403),
+    ("POST", "counter.cancel", _counter("/cancel"), lambda _: REASON, 403),
+    ("GET", "counter.settlements", lambda _: "/console/settlements", lambda _: {}, 200),
+    ("GET", "counter.settlements_csv", lambda _: "/console/settlements.csv", lambda _: {}, 200),
 ]
+
+#: Nobody's of an organisation: a pool is a division's.
+OF_DIVISIONS = {"offer_desk.pool"}
 
 
 #: What anybody with an account may read, whoever's it is.
@@ -434,6 +503,8 @@ def test_the_table_names_every_endpoint_of_the_console(world: World) -> None:
         "templates.",
         "gathering_desk.",
         "observances.",
+        "offer_desk.",
+        "counter.",
     )
     rules = [rule for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith(rooms)]
     offered = {
@@ -460,7 +531,7 @@ def test_one_organisation_cannot_see_or_change_what_is_anothers(world: World) ->
         assert endpoint in SHARED or b"\xe4\xb9\x99" not in answer.data, (method, endpoint)
     assert written(before, contents(world.house)) == {}
     for method, endpoint, address, *_ in ENDPOINTS:
-        if method == "GET" and not endpoint.startswith("observances."):
+        if method == "GET" and endpoint not in OF_DIVISIONS and not endpoint.startswith("observances."):
             assert owner.client.get(address(theirs), follow_redirects=True).status_code == 200, endpoint
     with world.house.db.reading_session() as session:
         assert session.get_one(Site, theirs.site.id).status == "open"

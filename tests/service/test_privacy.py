@@ -88,6 +88,8 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     members.own_card(house, resident.id)
     report(house, Principal("resident", resident.id, resident.id), site.id, SiteCondition.FULL)
     attend(world, resident)
+    voucher = world.redeem(resident, world.offer(price="1"), key="voucher-of-theirs")["voucher"]
+    world.hand_over(world.organiser, voucher)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
     world.honour(resident, HONOURED_AS, listed=True)
     families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
@@ -214,10 +216,10 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
             assert privacy.lasts(holding, "zh") in page
     assert {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id)} == {
         "account": 1, "consents": 6, "family": 1, "honours": 1, "honour_names": 1,
-        "place_hints": 1, "otherwise": 1, "reminders": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 3,
-        "messages": 2, "feedback": 1, "participation": 1, "events": 5, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
+        "place_hints": 1, "otherwise": 1, "reminders": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 4,
+        "messages": 2, "feedback": 1, "participation": 1, "events": 7, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
-        "transfers": 3, "seals": 3, "adjustments": 0, "bonuses": 1, "teams": 0, "boards": 0,
+        "transfers": 4, "seals": 4, "adjustments": 0, "bonuses": 1, "vouchers": 1, "teams": 0, "boards": 0,
     }  # fmt: skip
     assert "条" not in anyone.get("/privacy?document=boards")
     for wrong in ("?document=x", "?version=2020-01", "?document=boards&version=../x"):
@@ -334,7 +336,7 @@ def test_after_leaving_nothing_leads_to_the_person(world: World, capsys: pytest.
         assert needle not in log.out + log.err, name
     left = {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id) if held.rows}
     assert left.keys() == {
-        "account", "consents", "participation", "events", "actions", "balance", "transfers", "seals", "bonuses",
+        "account", "consents", "participation", "events", "actions", "balance", "transfers", "seals", "bonuses", "vouchers",
     }  # fmt: skip
 
 

@@ -19,6 +19,8 @@ _WATCHED = frozenset(
         "activities-api.post_scan",
         "helping-api.post_record",
         "helping.record",
+        "counter.find",
+        "vouchers-api.post_settle",
         "honours.verify",
         "honours-api.get_honour",
     }
