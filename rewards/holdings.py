@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from rewards import draw_entries
 from rewards.ledger import account_of, held_for
 from tanpuhui.holdings import Holding, own, table
 from tanpuhui.i18n import N_
@@ -74,6 +75,17 @@ def _forget_names(connection: Connection, resident_id: UUID) -> None:
     connection.execute(sa.delete(consent).where(consent.c.honour_id.in_(theirs)))
 
 
+def _tickets(resident_id: UUID) -> sa.Select[Any]:
+    draw, entry = table("draw"), table("draw_entry")
+    shown = ("ticket", "entered_at", "given_up_at", "place", "prize", "handed_at")
+    return (
+        sa.select(draw.c.title, *(entry.c[name] for name in shown))
+        .select_from(entry.join(draw, draw.c.id == entry.c.draw_id))
+        .where(entry.c.resident_id == resident_id)
+        .order_by(entry.c.entered_at)
+    )
+
+
 HOLDINGS = (
     Holding(
         key="balance",
@@ -117,5 +129,14 @@ HOLDINGS = (
         lasts=N_("撤回同意、关闭公开荣誉或注销时立即删除。"),
         forget=_forget_names,
         by_consent="honours",
+    ),
+    Holding(
+        key="tickets",
+        what=N_("您的抽奖券"),
+        why=N_("每人一张，中了奖能领到。"),
+        tables=("draw_entry",),
+        query=_tickets,
+        lasts=N_("长期保存，抽奖才能重算；注销时还没截止的退出，其余解除与您的联系。"),
+        forget=draw_entries.forget,
     ),
 )

@@ -26,9 +26,12 @@ _UNBALANCED = (
 _NO_ACCOUNT = (
     f"SELECT m.path, m.moved FROM {_MOVED} m LEFT JOIN account a ON a.path = m.path WHERE a.path IS NULL"
 )
-#: What follows from campaigns is for `rewards.bonus_invariants`.
-_OF_ACTIONS = (
-    "SELECT count(*) FROM transfer WHERE reference NOT LIKE 'bonus:%' AND reference NOT LIKE 'pool:%'"
+#: What follows from other things is for their own invariants; `_unknown` sees that there is nothing else.
+_OF_ACTIONS = "SELECT count(*) FROM transfer WHERE reference LIKE 'action:%' OR reference LIKE 'confirm:%' OR reference LIKE 'void:%'"
+#: What a transfer can be for: the word before the first colon of its reference.
+_PURPOSES = ("action", "confirm", "void", "bonus", "pool", "draw")
+_UNKNOWN = "SELECT reference FROM transfer WHERE " + " AND ".join(
+    f"reference NOT LIKE '{purpose}:%'" for purpose in _PURPOSES
 )
 _EVENTS = Statement(
     "SELECT position, type, payload FROM event_log WHERE position > :position "
@@ -44,6 +47,11 @@ def _balances(connection: Connection) -> Iterator[str]:
         yield f"{path} has {stored}, its transfers sum to {moved}"
     for path, moved in connection.execute(sa.text(_NO_ACCOUNT)):
         yield f"{path} was moved {moved} and has no account"
+
+
+def _unknown(connection: Connection) -> Iterator[str]:
+    for (reference,) in connection.execute(sa.text(_UNKNOWN)):
+        yield f"transfer {reference} is for nothing that is known"
 
 
 def _postings(connection: Connection) -> Iterator[str]:
@@ -147,6 +155,7 @@ def _honours_of_the_gone(connection: Connection) -> Iterator[str]:
 
 INVARIANTS: Sequence[Invariant] = (
     Invariant("a balance is the sum of its transfers", _balances),
+    Invariant("every transfer is for something known", _unknown),
     Invariant("credits and reversals follow the events", _postings),
     Invariant("every nomination has evidence", _honours_without_evidence),
     Invariant("nobody is named for an honour without consent", _names_without_consent),

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rewards import bonus, grants, honours, ledger, pools, rules
+from rewards import bonus, draw_letters, draw_ticks, draws, grants, honours, ledger, pools, rules
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
+from rewards.draw_invariants import DRAW_INVARIANTS
 from rewards.holdings import HOLDINGS
 from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _blueprints(house: House) -> Sequence["Blueprint"]:
-    from rewards import api, honour_api, honour_desk, honour_pages, pages
+    from rewards import api, draw_api, draw_desk, draw_pages, honour_api, honour_desk, honour_pages, pages
 
     return (
         api.blueprint(house),
@@ -25,13 +26,18 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         honour_pages.blueprint,
         honour_desk.blueprint,
         honour_api.public_blueprint(house),
+        draw_pages.blueprint,
+        draw_desk.blueprint,
+        draw_api.blueprint(house),
+        draw_api.public_blueprint(house),
     )
 
 
 def _demo(house: House) -> None:
-    from rewards.demo import add_honours
+    from rewards.demo import add_draws, add_honours
 
     add_honours(house)
+    add_draws(house)
 
 
 room = Room(
@@ -48,14 +54,17 @@ room = Room(
         pools.CampaignPool,
         pools.CampaignBonus,
         grants.CampaignGrant,
+        draws.Draw,
+        draws.DrawEntry,
     ),
     blueprints=_blueprints,
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
     reference=rules.REFERENCE_FILES,
-    invariants=(*INVARIANTS, *BONUS_INVARIANTS),
+    jobs=(draw_ticks.JOB,),
+    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *DRAW_INVARIANTS),
     holdings=HOLDINGS,
-    letters=(bonus.USED_UP, *LETTERS),
+    letters=(bonus.USED_UP, *LETTERS, *draw_letters.LETTERS),
     demo=_demo,
 )

@@ -21,7 +21,8 @@ from activities.drafts import Draft, draft_of
 from activities.quantify import proposals, publication
 from activities.quantify.factors import FactorValues, FactorVersion, all_versions
 from activities.reviews import Waits
-from rewards import honour_decisions, honour_holders, nominations
+from rewards import draws, honour_decisions, honour_holders, nominations
+from rewards.draws import Draw, DrawIn, Prize
 from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
 from tanpuhui import clock, figures, people, staff
@@ -291,6 +292,19 @@ class World:
             number = session.get_one(Honour, honour_id).number
         assert number is not None
         return number
+
+    def draw(self, **changes: Any) -> Draw:
+        """A draw that is open for two days and costs nothing, with `changes`."""
+        said: dict[str, Any] = {
+            "title": "世界环境日抽奖",
+            "division_code": DISTRICT,
+            "price": 0,
+            "prizes": [Prize(name="布袋", count=2), Prize(name="水壶", count=3)],
+            "closes_at": clock.now() + timedelta(days=2),
+        }
+        drafted = draws.create_draw(self.house, self.organiser, DrawIn(**{**said, **changes}))
+        draws.approve(self.house, self.officer, drafted.id)
+        return drafted
 
     # --- what holds ---------------------------------------------------------------------------------------
 

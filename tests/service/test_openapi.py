@@ -77,6 +77,10 @@ OPERATIONS = [
     ("DELETE", "/api/v1/bureau/observances/{key}/{year}"),
     ("GET", "/api/v1/campaigns/{campaign_id}/bonus"),
     ("GET", "/api/v1/honours/{honour}"),
+    ("GET", "/api/v1/draws"),
+    ("GET", "/api/v1/draws/{draw_id}"),
+    ("PUT", "/api/v1/draws/{draw_id}/ticket"),
+    ("GET", "/api/v1/me/tickets"),
     ("GET", "/api/v1/campaigns"),
     ("GET", "/api/v1/campaigns/{campaign_id}"),
     ("POST", "/api/v1/campaigns/{campaign_id}/submit"),
@@ -99,10 +103,13 @@ PUBLIC = {
     ("get", "/api/v1/campaigns/{campaign_id}/bonus"),
     ("get", "/api/v1/honours/{honour}"),
     ("get", "/api/v1/gatherings"),
+    ("get", "/api/v1/draws"),
+    ("get", "/api/v1/draws/{draw_id}"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.
 WITHOUT_PARAMETERS = {
+    "GET /api/v1/draws",
     "GET /api/v1/console/sites",
     "GET /api/v1/campaigns",
     "GET /api/v1/campaign-templates",
@@ -207,6 +214,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
     for waiting in (asked, seen):
         campaign_desk.submit(world.house, world.organiser, waiting)
     gathering = str(made(world).id)
+    draw = str(world.draw().id)
     template = shipped()["glass-drive"].template.model_dump(mode="json") | {"code": "of-ours"}
     return {
         OPERATIONS[0]: ("resident", {"headers": {"Idempotency-Key": "good"}, "body": {"code": code}}),
@@ -323,6 +331,10 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
             "resident",
             {"path_parameters": {"gathering_id": gathering}},
         ),
+        ("GET", "/api/v1/draws"): (None, {}),
+        ("GET", "/api/v1/draws/{draw_id}"): (None, {"path_parameters": {"draw_id": draw}}),
+        ("PUT", "/api/v1/draws/{draw_id}/ticket"): ("resident", {"path_parameters": {"draw_id": draw}}),
+        ("GET", "/api/v1/me/tickets"): ("resident", {}),
         ("GET", "/api/v1/observances"): (None, {"query": {"year": 2020}}),
         ("PUT", "/api/v1/bureau/observances/{key}/{year}"): (
             "officer",
