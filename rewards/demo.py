@@ -1,14 +1,23 @@
-"""The honours and adjustments of the demo: made through the same services, after everybody has lived their month."""
+"""The honours, adjustments and draws of the demo: made through the same services, after everybody has lived their month."""
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel, col, select
 
-from rewards import adjustments, honour_decisions, honour_holders, nominations
+from rewards import (
+    adjustments,
+    draw_entries,
+    draw_ticks,
+    draws,
+    honour_decisions,
+    honour_holders,
+    nominations,
+)
 from rewards.adjustments import GoodwillIn
+from rewards.draws import DrawIn, Prize
 from rewards.honours import HolderKind
 from rewards.nominations import Nomination
 from tanpuhui import clock, staff
@@ -56,7 +65,7 @@ def add_honours(house: House) -> None:
 
 def add_adjustments(house: House) -> None:
     """Two who wrote in are to get points: one has them, the other waits for a second officer."""
-    first, second = (_member(house, Role.OFFICER) for _ in range(2))
+    first, second = (a_member(house, Role.OFFICER) for _ in range(2))
     with house.db.reading_session() as session:
         wrote = session.exec(
             select(Feedback.number)
@@ -90,6 +99,36 @@ _CIRCLE = (
 )
 _BUILDING = ("整个楼组一起参加光盘行动，把打卡表贴在大堂里。", (("打卡表连续贴了四周", "楼组长处的原件"),))
 _OPEN = ("把旧衣回收箱旁边收拾得干干净净，还画了指路牌。", (("指路牌的照片", "社区公告栏"),))
+
+
+def add_draws(house: House) -> None:
+    """One draw is over, one can be entered, one waits for approval."""
+    organiser, officer = (a_member(house, role) for role in (Role.ORGANISER, Role.OFFICER))
+    now = clock.now()
+    holder = last_here(house)
+    over = timedelta(days=3)
+    with clock.pretending(now - 2 * over):
+        held = _draw(house, organiser, "全国低碳日抽奖", 0, now - over)
+        draws.approve(house, officer, held)
+        draw_entries.enter(house, holder, held)
+    for after in (over, over - draws.PAUSE):
+        with clock.pretending(now - after), house.db.transaction() as connection:
+            draw_ticks.tick(house, connection, now - after)
+    draws.approve(house, officer, _draw(house, organiser, "绿色新年抽奖", 5, now + 4 * over))
+    _draw(house, organiser, "旧衣回收月抽奖", 10, now + 9 * over)
+
+
+def _draw(house: House, by: Principal, title: str, price: int, closes_at: datetime) -> UUID:
+    prizes = [Prize(name="帆布袋", count=3), Prize(name="节能灯泡", count=10)]
+    draw_in = DrawIn(
+        title=title,
+        words="奖品到社区服务台领取，带上抽奖券就可以。",
+        division_code=house.settings.district_code,
+        price=price,
+        prizes=prizes,
+        closes_at=closes_at,
+    )
+    return draws.create_draw(house, by, draw_in).id
 
 
 def _nominate(

@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from rewards import adjustments
+from rewards import adjustments, draw_entries
 from rewards.ledger import account_of, held_for
 from rewards.redemptions import forget as give_vouchers_up
 from tanpuhui.holdings import Holding, own, table
@@ -109,6 +109,17 @@ def _vouchers(resident_id: UUID) -> sa.Select[Any]:
     )
 
 
+def _tickets(resident_id: UUID) -> sa.Select[Any]:
+    draw, entry = table("draw"), table("draw_entry")
+    shown = ("ticket", "entered_at", "given_up_at", "place", "prize", "handed_at")
+    return (
+        sa.select(draw.c.title, *(entry.c[name] for name in shown))
+        .select_from(entry.join(draw, draw.c.id == entry.c.draw_id))
+        .where(entry.c.resident_id == resident_id)
+        .order_by(entry.c.entered_at)
+    )
+
+
 HOLDINGS = (
     Holding(
         key="balance",
@@ -178,5 +189,14 @@ HOLDINGS = (
         lasts=N_("撤回同意、关闭公开荣誉或注销时立即删除。"),
         forget=_forget_names,
         by_consent="honours",
+    ),
+    Holding(
+        key="tickets",
+        what=N_("您的抽奖券"),
+        why=N_("每人一张，中了奖能领到。"),
+        tables=("draw_entry",),
+        query=_tickets,
+        lasts=N_("长期保存，抽奖才能重算；注销时还没截止的退出，其余解除与您的联系。"),
+        forget=draw_entries.forget,
     ),
 )

@@ -108,11 +108,11 @@ class Scope:
     organisation_id: UUID | None
 
 
-def scopes_of(session: Session, principal: Principal) -> list[Scope]:
-    """What `principal` may nominate for: the scopes of their own grants."""
+def scopes_of(session: Session, principal: Principal, roles: Collection[Role] = NOMINATORS) -> list[Scope]:
+    """What `principal` may nominate for, or do by other `roles`: the scopes of their own grants."""
     found: dict[str, Scope] = {}
     for given in grants_of(session, principal):
-        if given.role in NOMINATORS:
+        if given.role in roles:
             scope = _scope_of(session, given)
             found.setdefault(scope.key, scope)
     return list(found.values())

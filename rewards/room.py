@@ -7,6 +7,9 @@ from rewards import (
     adjustments,
     bonus,
     bonus_view,
+    draw_letters,
+    draw_ticks,
+    draws,
     expiry,
     grants,
     honours,
@@ -22,12 +25,13 @@ from rewards import (
 )
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
+from rewards.draw_invariants import DRAW_INVARIANTS
 from rewards.holdings import HOLDINGS
 from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
+from rewards.offer_invariants import OFFER_INVARIANTS
 from rewards.points_invariants import POINTS_INVARIANTS
 from rewards.seal_invariants import SEAL_INVARIANTS
-from rewards.offer_invariants import OFFER_INVARIANTS
 from tanpuhui.rooms import House, Room
 
 if TYPE_CHECKING:
@@ -39,6 +43,9 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         adjustment_desk,
         api,
         counter_pages,
+        draw_api,
+        draw_desk,
+        draw_pages,
         honour_api,
         honour_desk,
         honour_pages,
@@ -67,16 +74,21 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         counter_pages.blueprint,
         offer_api.public_blueprint(house),
         offer_api.blueprint(house),
+        draw_pages.blueprint,
+        draw_desk.blueprint,
+        draw_api.blueprint(house),
+        draw_api.public_blueprint(house),
     )
 
 
 def _demo(house: House) -> None:
-    from rewards.demo import add_adjustments, add_honours
+    from rewards.demo import add_adjustments, add_draws, add_honours
     from rewards.offer_demo import add_offers
 
     add_honours(house)
     add_adjustments(house)
     add_offers(house)
+    add_draws(house)
     sealing.seal_all(house)
 
 
@@ -105,16 +117,32 @@ room = Room(
         offers.Offer,
         vouchers.Redemption,
         offers.OfferCoupon,
+        draws.Draw,
+        draws.DrawEntry,
     ),
     blueprints=_blueprints,
     same_transaction=(CREDITING, RELEASING, RETURNING, REVERSING, pools.CHECKING, pools.FUNDING),
     later=(bonus.GRANTING,),
     feeds=(POINTS_FEED, bonus.BONUS_FEED),
-    jobs=(expiry.JOB, sealing.JOB, *offer_letters.JOBS),
+    jobs=(expiry.JOB, sealing.JOB, draw_ticks.JOB, *offer_letters.JOBS),
     reference=rules.REFERENCE_FILES,
-    invariants=(*INVARIANTS, *BONUS_INVARIANTS, *POINTS_INVARIANTS, *OFFER_INVARIANTS, *SEAL_INVARIANTS),
+    invariants=(
+        *INVARIANTS,
+        *BONUS_INVARIANTS,
+        *POINTS_INVARIANTS,
+        *OFFER_INVARIANTS,
+        *DRAW_INVARIANTS,
+        *SEAL_INVARIANTS,
+    ),
     holdings=HOLDINGS,
-    letters=(bonus.USED_UP, expiry.EXPIRING, adjustments.ADJUSTED, *LETTERS, *offer_letters.LETTERS),
+    letters=(
+        bonus.USED_UP,
+        expiry.EXPIRING,
+        adjustments.ADJUSTED,
+        *LETTERS,
+        *offer_letters.LETTERS,
+        *draw_letters.LETTERS,
+    ),
     demo=_demo,
     report=bonus_view.reported,
 )

@@ -20,7 +20,16 @@ from activities.drafts import Draft, draft_of
 from activities.quantify import proposals, publication
 from activities.quantify.factors import FactorValues, FactorVersion, all_versions
 from activities.reviews import Waits
-from rewards import counter, honour_decisions, honour_holders, nominations, offer_desk, redemptions
+from rewards import (
+    counter,
+    draws,
+    honour_decisions,
+    honour_holders,
+    nominations,
+    offer_desk,
+    redemptions,
+)
+from rewards.draws import Draw, DrawIn, Prize
 from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
 from rewards.offer_desk import OfferIn
@@ -348,6 +357,19 @@ class World:
         key = key or f"key-{next(self._numbers)}"
         found = counter.find(self.house, by, voucher["code"])
         counter.hand_over(self.house, by, found.redemption.id, key=key)
+
+    def draw(self, **changes: Any) -> Draw:
+        """A draw that is open for two days and costs nothing, with `changes`."""
+        said: dict[str, Any] = {
+            "title": "世界环境日抽奖",
+            "division_code": DISTRICT,
+            "price": 0,
+            "prizes": [Prize(name="布袋", count=2), Prize(name="水壶", count=3)],
+            "closes_at": clock.now() + timedelta(days=2),
+        }
+        drafted = draws.create_draw(self.house, self.organiser, DrawIn(**{**said, **changes}))
+        draws.approve(self.house, self.officer, drafted.id)
+        return drafted
 
     # --- what holds ---------------------------------------------------------------------------------------
 

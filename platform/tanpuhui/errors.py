@@ -592,6 +592,27 @@ class VoucherNotUsed(Conflict):
     next_step = N_("如果弄错了，请联系生态环境局的工作人员。")
 
 
+class DrawMovedOn(Conflict):
+    """The draw is not where that can be done: say, over, cancelled, or not held yet."""
+
+    code, text = "draw_moved_on", N_("这次抽奖的状态已经变了，这一步做不了。")
+    next_step = N_("请刷新页面，看看它现在的状态。")
+
+
+class DrawNotOpen(Conflict):
+    """Nobody can enter the draw, or leave it, any more."""
+
+    code, text = "draw_not_open", N_("这次抽奖现在不能参加，也不能退出。")
+    next_step = N_("请看看截止时间，或者看看别的抽奖。")
+
+
+class DrawElsewhere(Conflict):
+    """The draw is for residents of other communities."""
+
+    code, text = "draw_elsewhere", N_("这次抽奖只面向举办地的居民。")
+    next_step = N_("请看看您所在街镇和社区的抽奖。")
+
+
 # --- refusals: a scan that cannot be credited -------------------------------------------------------------
 
 

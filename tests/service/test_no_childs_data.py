@@ -162,6 +162,8 @@ HELD = {
     "daily_participant.kind": "a kind of action",
     "device_use.day": "of a scan",
     "device_use.mark": "leads to no browser on any other day",
+    "draw_entry.prize": "what was won",
+    "draw_entry.ticket": "of a ticket",
     "event_log.payload": "ids, numbers and codes of a fact",
     "event_log.type": "of a fact",
     "family_account.invite_hash": "a fingerprint",

@@ -33,7 +33,7 @@ from activities.otherwise import OtherwiseAnswer
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report as say
-from rewards import sealing
+from rewards import draw_entries, sealing
 from tanpuhui import clock, consents, families, feedback, people, privacy
 from tanpuhui.errors import TooSoon
 from tanpuhui.identities import OutsideIdentity, fingerprint, link
@@ -147,6 +147,7 @@ def live(world: World, time: Any) -> Life:
     world.redeem(resident, world.offer(price="1"), key="voucher-of-theirs")
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
     world.honour(resident, HONOURED_AS, listed=True)
+    draw_entries.enter(house, resident.id, world.draw().id)
     families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
     with house.db.transaction() as connection:
         spot_checks.draw(house, connection, spot_checks.Scope(site.id), today.replace(day=1), clock.now())
@@ -236,6 +237,7 @@ def addresses(world: World, life: Life) -> list[str]:
             "message_id": column("id", "message"),
             "provider": ["oidc"],
             "key": ["low_carbon_day"],
+            "draw_id": column("id", "draw"),
             "first": ["1"],
             "number": column("number", "member_card"),
             "order_id": column("id", "void_order") or ["00000000-0000-7000-8000-000000000000"],

@@ -79,6 +79,10 @@ OPERATIONS = [
     ("GET", "/api/v1/campaigns/{campaign_id}/boards"),
     ("GET", "/api/v1/honours/{honour}"),
     ("GET", "/api/v1/ledger/roots"),
+    ("GET", "/api/v1/draws"),
+    ("GET", "/api/v1/draws/{draw_id}"),
+    ("PUT", "/api/v1/draws/{draw_id}/ticket"),
+    ("GET", "/api/v1/me/tickets"),
     ("GET", "/api/v1/campaigns"),
     ("GET", "/api/v1/campaigns/{campaign_id}"),
     ("GET", "/api/v1/campaigns/{campaign_id}/report"),
@@ -112,10 +116,13 @@ PUBLIC = {
     ("get", "/api/v1/gatherings"),
     ("get", "/api/v1/offers"),
     ("get", "/api/v1/pools"),
+    ("get", "/api/v1/draws"),
+    ("get", "/api/v1/draws/{draw_id}"),
 }
 
 #: There is no wrong way to ask for what takes no parameter.
 WITHOUT_PARAMETERS = {
+    "GET /api/v1/draws",
     "GET /api/v1/console/sites",
     "GET /api/v1/campaigns",
     "GET /api/v1/campaign-templates",
@@ -230,6 +237,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
     holder = world.resident()
     voucher = world.redeem(holder, badge)["voucher"]
     own = {"Authorization": f"Bearer {world.token(holder)}"}
+    draw = str(world.draw().id)
     template = shipped()["glass-drive"].template.model_dump(mode="json") | {"code": "of-ours"}
     return {
         OPERATIONS[0]: ("resident", {"headers": {"Idempotency-Key": "good"}, "body": {"code": code}}),
@@ -370,6 +378,10 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
             "organiser",
             {"headers": {"Idempotency-Key": "settled"}, "body": {"code": voucher["code"]}},
         ),
+        ("GET", "/api/v1/draws"): (None, {}),
+        ("GET", "/api/v1/draws/{draw_id}"): (None, {"path_parameters": {"draw_id": draw}}),
+        ("PUT", "/api/v1/draws/{draw_id}/ticket"): ("resident", {"path_parameters": {"draw_id": draw}}),
+        ("GET", "/api/v1/me/tickets"): ("resident", {}),
         ("GET", "/api/v1/observances"): (None, {"query": {"year": 2020}}),
         ("PUT", "/api/v1/bureau/observances/{key}/{year}"): (
             "officer",

@@ -22,7 +22,7 @@ from activities.otherwise import OtherwiseAnswer
 from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report
-from rewards import sealing
+from rewards import draw_entries, sealing
 from tanpuhui import classes, clock, consents, families, feedback, login, people, privacy, staff
 from tanpuhui.classes import MANAGERS
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TooSoon
@@ -92,6 +92,7 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     world.hand_over(world.organiser, voucher)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
     world.honour(resident, HONOURED_AS, listed=True)
+    draw_entries.enter(house, resident.id, world.draw().id)
     families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
     cookie, token = new_session(house, kind="resident", subject_id=resident.id), world.token(resident)
     house.relay.drain()
@@ -219,7 +220,7 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
         "place_hints": 1, "otherwise": 1, "reminders": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 4,
         "messages": 2, "feedback": 1, "participation": 1, "events": 7, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,
-        "transfers": 4, "seals": 4, "adjustments": 0, "bonuses": 1, "vouchers": 1, "teams": 0, "boards": 0,
+        "transfers": 4, "seals": 4, "adjustments": 0, "bonuses": 1, "vouchers": 1, "tickets": 1, "teams": 0, "boards": 0,
     }  # fmt: skip
     assert "条" not in anyone.get("/privacy?document=boards")
     for wrong in ("?document=x", "?version=2020-01", "?document=boards&version=../x"):

@@ -71,6 +71,7 @@ def places() -> list[tuple[str, str, str, str]]:
         ({Role.OFFICER, Role.ADMIN}, "adjustments", "adjustment_desk.queue", "points", gettext("积分调整")),
         ({Role.OFFICER, Role.ADMIN}, "parked", "bureau.parked", "queue", gettext("待处理")),
         ({Role.ORGANISER, Role.ADMIN}, "classes", "classes.listed", "people", gettext("班级")),
+        (managers | {Role.MERCHANT, Role.OFFICER}, "draws", "draw_desk.listed", "gift", gettext("抽奖")),
         (managers, "nominations", "honour_desk.listed", "medal", gettext("荣誉提名")),
         (
             {Role.OFFICER, Role.ADMIN, Role.AUDITOR},
