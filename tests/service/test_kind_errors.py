@@ -49,6 +49,7 @@ PARAMS: dict[str, Any] = {
     "people": 28,
     "opens": "2027-03-12 13:00",
     "ends": "2027-03-12 16:00",
+    "moment": "2027-03-12 15:10",
 }
 
 #: What is not translated: names of things of the trade, and the other language's own name.
