@@ -41,7 +41,7 @@ from tanpuhui.sessions import Principal
 from tanpuhui.staff import Organisation, Role, grants_of, require
 
 #: Who hands over.
-COUNTER = (Role.MERCHANT, Role.HELPER, Role.ORGANISER, Role.ADMIN)
+COUNTER = (Role.MERCHANT, Role.ORGANISER, Role.ADMIN)
 #: Who reads what was handed over, by month.
 ACCOUNTANTS = (Role.MERCHANT, Role.ORGANISER, Role.OFFICER, Role.ADMIN, Role.AUDITOR)
 

@@ -41,7 +41,6 @@ class OfferKind(StrEnum):
     COUPON = "coupon"
     SERVICE = "service"
     DONATION = "donation"
-    DRAW = "draw"
     HONOUR = "honour"
 
 
@@ -50,7 +49,6 @@ OFFER_KIND_NAMES = {
     OfferKind.COUPON: N_("券码"),
     OfferKind.SERVICE: N_("服务"),
     OfferKind.DONATION: N_("捐赠"),
-    OfferKind.DRAW: N_("抽奖名额"),
     OfferKind.HONOUR: N_("荣誉纪念"),
 }
 
@@ -59,12 +57,11 @@ OFFER_ICONS = {
     OfferKind.COUPON: "key",
     OfferKind.SERVICE: "people",
     OfferKind.DONATION: "sink",
-    OfferKind.DRAW: "flag",
     OfferKind.HONOUR: "medal",
 }
 
 #: Given the moment the points are: nothing is handed over at a counter.
-AT_ONCE = frozenset({OfferKind.COUPON, OfferKind.DONATION, OfferKind.DRAW})
+AT_ONCE = frozenset({OfferKind.COUPON, OfferKind.DONATION})
 
 
 class OfferState(StrEnum):

@@ -77,7 +77,6 @@ def _create_tables() -> None:
                 "coupon",
                 "service",
                 "donation",
-                "draw",
                 "honour",
                 name="offerkind",
                 native_enum=False,

@@ -15,7 +15,8 @@ from sqlmodel import select
 from activities import campaign_notices, campaign_reports, campaign_templates, codes, gatherings
 from activities.campaign_templates import shipped
 from activities.sites import Site, SiteIn, create_site
-from rewards import offer_desk
+from rewards import draws, offer_desk
+from rewards.draws import DrawIn, Prize
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
 from tanpuhui.errors import InvalidField, NotAllowed
@@ -188,6 +189,14 @@ class Tenant:
             organisation_id=self.organisation.id,
         )
         self.campaign = world.launch(campaign_in, by=self.organiser)
+        draw_in = DrawIn(
+            title=f"{name}抽奖",
+            organisation_id=self.organisation.id,
+            price=0,
+            prizes=[Prize(name="袋", count=1)],
+            closes_at=now.replace(year=now.year + 1),
+        )
+        self.draw = draws.create_draw(world.house, self.organiser, draw_in).id
         with world.house.db.session() as session:
             campaign_reports.make(world.house, session, self.campaign.id, clock.now())
         badge = {"kind": "honour", "price": "0", "scope": f"organisation:{self.organisation.id}"}

@@ -363,7 +363,7 @@ def counters(world: World) -> tuple[dict[str, Any], list[str]]:
     resident = world.resident()
     world.earn(resident)
     voucher = world.redeem(resident, world.offer())["voucher"]
-    colleagues = [world.colleague(Role.HELPER) for _ in range(4)] * 3
+    colleagues = [world.colleague(Role.MERCHANT) for _ in range(4)] * 3
     calls = [
         persistent(lambda who=who, key=f"{at}": world.hand_over(who, voucher, key=key))  # type: ignore[misc]
         for at, who in enumerate(colleagues)

@@ -143,7 +143,7 @@ def test_loading_twice_changes_nothing(loaded: House, files: Path) -> None:
     before = contents(loaded)
     for folder in (None, files):
         report = load_reference(loaded, folder)
-        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 10
+        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 11
         assert report.version == 1
     assert contents(loaded) == before
 

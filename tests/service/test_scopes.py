@@ -31,6 +31,10 @@ PARTS: Mapping[str, Callable[[Tenant], Any]] = {
     "notice_id": lambda them: them.notice,
     "gathering_id": lambda them: them.gathering.id,
     "code": lambda them: them.template,
+    "offer_id": lambda them: them.offer,
+    "pool_id": lambda them: them.pool,
+    "draw_id": lambda them: them.draw,
+    "redemption_id": lambda them: them.voucher["id"],
     "key": lambda _: "environment_day",
     "year": lambda _: 2027,
     "number": lambda _: 7,
@@ -41,6 +45,7 @@ PARTS: Mapping[str, Callable[[Tenant], Any]] = {
         name: lambda _: ids.new_id()
         for name in (
             "account_id",
+            "adjustment_id",
             "check_id",
             "declaration_id",
             "feedback_id",
@@ -50,12 +55,13 @@ PARTS: Mapping[str, Callable[[Tenant], Any]] = {
             "print_id",
             "proposal_id",
             "signal_id",
+            "voucher_id",
         )
     },
 }
 
 #: What a choice in an address may be: the first that the address allows.
-CHOICES = ("form", "kind", "step")
+CHOICES = ("form", "kind", "step", "wanted")
 
 #: A form that says a bit of everything.
 FORM = {
@@ -83,6 +89,7 @@ FORM = {
 #: What is open to whoever reads it: the district's own answers, and what organisations tell everybody.
 OPEN = frozenset(
     {
+        "boards-api.get_boards",
         "campaign-api.get_templates",
         "campaign_forms.choose",
         "campaign_forms.new",
@@ -197,6 +204,7 @@ API: Mapping[tuple[str, str], tuple[Body, int]] = {
     ("POST", "campaign-api.post_cancel"): (lambda _: REASON, 403),
     ("POST", "campaign-api.post_approve"): (lambda _: {"version": 1}, 403),
     ("POST", "campaign-api.post_return"): (lambda _: {"version": 1, **REASON}, 403),
+    ("GET", "campaign-api.get_report"): (lambda _: None, 403),
     ("GET", "campaign-api.get_templates"): (lambda _: None, 200),
     ("POST", "campaign-api.post_template"): (_document, 403),
     ("PUT", "observance-dates-api.put_dates"): (lambda _: DATES, 403),
