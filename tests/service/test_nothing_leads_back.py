@@ -41,6 +41,7 @@ from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
 from tests.browser import Browser, browser
 from tests.past import FOOD
+from tests.service.test_adjustments import approve, propose
 from tests.service.test_privacy import attend, everything
 from tests.tables import contents
 from tests.world import COMMUNITY, STREET, World
@@ -134,6 +135,7 @@ def live(world: World, time: Any) -> Life:
     outside = OutsideIdentity(house, "oidc", fingerprint(house.settings, "https://pass.example", "citizen-1"))
     link(house, resident.id, outside)
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
+    approve(world, propose(world, resident))
     world.honour(resident, HONOURED_AS, listed=True)
     families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
     with house.db.transaction() as connection:
@@ -210,6 +212,7 @@ def addresses(world: World, life: Life) -> list[str]:
             "code_id": column("id", "code"),
             "version_id": column("id", "factor_version")[:3],
             "code": ["clean_plate", "carton_reuse"],
+            "adjustment_id": column("id", "adjustment"),
             "campaign_id": ["00000000-0000-7000-8000-000000000000"],
             "check_id": column("id", "spot_check"),
             "gathering_id": column("id", "gathering"),

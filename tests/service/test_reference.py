@@ -30,7 +30,7 @@ from tests.sheets import edit, reference_copy, setting
 
 TABLES = (
     *("division", "evidence_tier", "action_kind", "factor_version"),
-    *("observance", "points_rule", "evidence_weight", "reference_state"),
+    *("observance", "points_rule", "evidence_weight", "points_lifetime", "reference_state"),
 )
 
 
@@ -143,7 +143,7 @@ def test_loading_twice_changes_nothing(loaded: House, files: Path) -> None:
     before = contents(loaded)
     for folder in (None, files):
         report = load_reference(loaded, folder)
-        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 10
+        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 11
         assert report.version == 1
     assert contents(loaded) == before
 
