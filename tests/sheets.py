@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from activities.catalogue import PACKAGE_DATA
+from rewards.rules import LIFETIME_FILE
 from tanpuhui.divisions import DIVISIONS_FILE
 
 Change = Callable[[list[dict[str, str]]], Any]
@@ -18,6 +19,8 @@ def reference_copy(place: Path) -> Path:
     shutil.copytree(PACKAGE_DATA, folder)
     assert DIVISIONS_FILE.home is not None
     shutil.copy(DIVISIONS_FILE.home / "divisions_310106.csv", folder)
+    assert LIFETIME_FILE.home is not None
+    shutil.copy(LIFETIME_FILE.home / "points.csv", folder)
     return folder
 
 

@@ -19,7 +19,7 @@ from activities.actions import Action, ActionVoid
 from activities.catalogue import ActionKind
 from activities.codes import CodeKind
 from rewards import ledger
-from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
+from rewards.ledger import Posting, account_of
 from rewards.statements import statement
 from tanpuhui import clock, signing
 from tanpuhui.errors import CannotReplace, Clash, InvalidReference, ProvenBetter, TooSoon
@@ -143,7 +143,7 @@ def test_a_late_record_is_judged_by_its_evidence_too(world: World, time: Any) ->
 def spend(world: World, resident: Resident, points: int) -> None:
     with world.house.db.transaction() as connection:
         account = account_of(resident.id)
-        ledger.take(connection, Posting("spent", account, ACTIONS_PROGRAMME, points, clock.now()))
+        ledger.take(connection, Posting("spent", account, "programme:shop", points, clock.now()))
 
 
 def test_points_that_were_spent_do_not_stand_in_the_way(world: World) -> None:

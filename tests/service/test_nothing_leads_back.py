@@ -44,6 +44,7 @@ from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
 from tests.browser import Browser, browser
 from tests.past import FOOD
+from tests.service.test_adjustments import approve, propose
 from tests.service.test_privacy import attend, everything
 from tests.tables import contents
 from tests.world import COMMUNITY, STREET, World
@@ -146,6 +147,7 @@ def live(world: World, time: Any) -> Life:
     link(house, resident.id, outside)
     world.redeem(resident, world.offer(price="1"), key="voucher-of-theirs")
     feedback.write_in(house, resident.id, key="letter-of-theirs", kind="complaint", text=WORDS)
+    approve(world, propose(world, resident))
     world.honour(resident, HONOURED_AS, listed=True)
     draw_entries.enter(house, resident.id, world.draw().id)
     families.make(house, resident.id, label=AT_HOME, adult=True, version=PRESENT[Document.FAMILY])
@@ -224,6 +226,7 @@ def addresses(world: World, life: Life) -> list[str]:
             "code_id": column("id", "code"),
             "version_id": column("id", "factor_version")[:3],
             "code": ["clean_plate", "carton_reuse"],
+            "adjustment_id": column("id", "adjustment"),
             "campaign_id": column("id", "campaign")[:2],
             "check_id": column("id", "spot_check"),
             "gathering_id": column("id", "gathering"),

@@ -30,7 +30,7 @@ from tests.sheets import edit, reference_copy, setting
 
 TABLES = (
     *("division", "evidence_tier", "action_kind", "factor_version"),
-    *("observance", "points_rule", "evidence_weight", "reference_state"),
+    *("observance", "points_rule", "evidence_weight", "points_lifetime", "reference_state"),
 )
 
 

@@ -95,6 +95,7 @@ OPEN = frozenset(
         "campaign_forms.new",
         "factors-api.get_factor",
         "gatherings-api.get_gatherings",
+        "offers-api.get_offers",
         "places-api.get_sites",
         "templates.download",
         "templates.one",
