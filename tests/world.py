@@ -21,10 +21,18 @@ from activities.drafts import Draft, draft_of
 from activities.quantify import proposals, publication
 from activities.quantify.factors import FactorValues, FactorVersion, all_versions
 from activities.reviews import Waits
-from rewards import counter, honour_decisions, honour_holders, nominations, offer_desk, redemptions
+from rewards import (
+    counter,
+    honour_decisions,
+    honour_holders,
+    nominations,
+    offer_desk,
+    offer_forms,
+    redemptions,
+)
 from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
-from rewards.offer_desk import OfferIn
+from rewards.offer_forms import OfferIn
 from rewards.reward_pools import PoolIn, create_pool
 from tanpuhui import clock, figures, people, staff
 from tanpuhui.people import Resident
@@ -310,7 +318,7 @@ class World:
     def scope_of(self, who: Principal) -> str:
         """On whose behalf somebody of one organisation or division offers."""
         with self.house.db.reading_session() as session:
-            return offer_desk.scopes_of(session, who)[0].key
+            return offer_forms.scopes_of(session, who)[0].key
 
     def pool(self, budget: int = 100_000, title: str = "街道奖励金") -> UUID:
         """A reward pool of the district."""
