@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 
 from rewards import counter, offer_desk, redemptions
 from rewards.demo import a_member, last_here
-from rewards.offer_desk import OfferIn
+from rewards.offer_forms import OfferIn
 from rewards.reward_pools import PoolIn, create_pool
 from tanpuhui import clock
 from tanpuhui.errors import Conflict

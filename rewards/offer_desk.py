@@ -1,8 +1,6 @@
 """The desk of offers: drafted and run by whoever gives them, within their scope; approved by the bureau, another person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +8,8 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
 from rewards.counter import in_scope
+from rewards.offer_forms import OFFERERS, Errors, OfferIn, check, whole
 from rewards.offers import (
-    MOST_DAYS,
-    MOST_PER_PERSON,
-    MOST_PRICE,
     MOST_STOCK,
     Offer,
     OfferCoupon,
@@ -22,77 +18,18 @@ from rewards.offers import (
     one,
     seen,
 )
-from rewards.reward_pools import RewardPool
 from tanpuhui import audit, clock, ids
 from tanpuhui.db import session_on
-from tanpuhui.divisions import Division
 from tanpuhui.errors import ApproverIsSubmitter, InvalidField, NotFound, OfferMovedOn
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
-from tanpuhui.staff import Organisation, Role, grants_of, made_before, require
+from tanpuhui.staff import Role, made_before, require
 
-#: Who drafts offers and runs them.
-OFFERERS = (Role.MERCHANT, Role.ORGANISER, Role.OFFICER, Role.ADMIN)
 #: Who approves them.
 APPROVERS = (Role.OFFICER,)
 
 MOST_COUPONS = 5000
-
-Errors = list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class OfferIn:
-    """What a form says of an offer, as it was typed. `scope`: whose it is, as `scopes_of` names it; `divisions`: for whom."""
-
-    kind: str
-    title: str
-    words: str
-    collect_at: str
-    price: str
-    stock: str
-    per_person: str
-    opens_at: datetime | None
-    closes_at: datetime | None
-    good_days: str
-    scope: str
-    pool_id: UUID | None
-    divisions: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """On whose behalf somebody offers: an organisation, or a division."""
-
-    key: str
-    name: str
-    division_code: str
-    organisation_id: UUID | None
-
-
-def scopes_of(session: Session, principal: Principal) -> list[Scope]:
-    """On whose behalf `principal` may offer: the scopes of their own grants."""
-    found: dict[str, Scope] = {}
-    for given in grants_of(session, principal):
-        if given.role not in OFFERERS:
-            continue
-        if given.organisation_id:
-            place = session.get_one(Organisation, given.organisation_id)
-            scope = Scope(f"organisation:{place.id}", place.name, place.division_code, place.id)
-        else:
-            division = session.get_one(Division, given.division_code)
-            scope = Scope(f"division:{division.code}", division.name, division.code, None)
-        found.setdefault(scope.key, scope)
-    return list(found.values())
-
-
-def pools_for(session: Session, scopes: Sequence[Scope]) -> list[RewardPool]:
-    """The pools that may pay for offers of these scopes: those of a division in which they lie."""
-    over = {scope.division_code[:length] for scope in scopes for length in (6, 9, 12)}
-    query = select(RewardPool).where(col(RewardPool.division_code).in_(over))
-    return list(session.exec(query.order_by(RewardPool.title, col(RewardPool.id)).limit(200)))
-
 
 # --- drafting ----------------------------------------------------------------------------------------------
 
@@ -103,7 +40,7 @@ def draft(house: House, principal: Principal, said: OfferIn, chosen: UUID | None
         require(session, principal, OFFERERS)
         if made := made_before(session, principal, Offer, chosen):
             return made.id
-        values = _check(session, principal, said)
+        values = check(session, principal, said)
         offer = Offer(id=chosen or ids.new_id(), drafted_by=principal.id, **values)
         session.add(offer)
         _note(session, principal, "drafted", offer)
@@ -116,7 +53,7 @@ def edit(house: House, principal: Principal, offer_id: UUID, said: OfferIn) -> N
         offer = _locked(session, principal, offer_id)
         if offer.approved_at is not None:
             raise OfferMovedOn
-        values = _check(session, principal, said)
+        values = check(session, principal, said)
         if session.exec(select(OfferCoupon.id).where(OfferCoupon.offer_id == offer_id).limit(1)).first():
             scope = _holder(offer) != _holder(Offer(**{**offer.model_dump(), **values}))
             if scope or values["kind"] is not OfferKind.COUPON:
@@ -144,70 +81,6 @@ def submit(house: House, principal: Principal, offer_id: UUID) -> None:
         offer.drafted_by, offer.submitted_at, offer.returned_because = principal.id, clock.now(), ""
         session.add(offer)
         _note(session, principal, "submitted", offer)
-
-
-def _check(session: Session, principal: Principal, said: OfferIn) -> dict[str, Any]:
-    """The values of an offer. Raises InvalidField with everything that is wrong."""
-    errors: Errors = []
-    kind = next((kind for kind in OfferKind if kind.value == said.kind), None)
-    if kind is None:
-        errors.append({"field": "kind", "reason": N_("请选择种类。")})
-    values: dict[str, Any] = {"kind": kind, "divisions": sorted(set(said.divisions))}
-    for name, low, high in (("title", 2, 40), ("words", 4, 400), ("collect_at", 2, 120)):
-        values[name] = " ".join(getattr(said, name).split())
-        if not low <= len(values[name]) <= high:
-            reason = N_("请填写 %(low)s 到 %(high)s 个字。")
-            errors.append({"field": name, "reason": reason, "params": {"low": low, "high": high}})
-    values["price"] = _price(kind, said.price, errors)
-    least = 0 if kind is OfferKind.COUPON else 1
-    values["stock"] = (
-        0 if kind is OfferKind.COUPON else _whole("stock", said.stock, least, MOST_STOCK, errors)
-    )
-    values["per_person"] = _whole("per_person", said.per_person, 1, MOST_PER_PERSON, errors)
-    values["good_days"] = _whole("good_days", said.good_days, 1, MOST_DAYS, errors)
-    values |= {"opens_at": said.opens_at, "closes_at": said.closes_at}
-    if said.opens_at is None or said.closes_at is None or said.closes_at <= said.opens_at:
-        errors.append({"field": "closes_at", "reason": N_("请填写开始和结束时间，结束要在开始之后。")})
-    values |= _whose(session, principal, said, errors)
-    if errors:
-        raise InvalidField(errors=errors)
-    return values
-
-
-def _price(kind: OfferKind | None, text: str, errors: Errors) -> int:
-    if kind is OfferKind.HONOUR:
-        if text.strip() not in {"", "0"}:
-            errors.append({"field": "price", "reason": N_("荣誉纪念不收积分，请填 0。")})
-        return 0
-    return _whole("price", text, 1, MOST_PRICE, errors)
-
-
-def _whole(field: str, text: str, low: int, high: int, errors: Errors) -> int:
-    text = text.strip()
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1
-    if not low <= number <= high:
-        reason = N_("请填 %(low)s 到 %(high)s 的整数。")
-        errors.append({"field": field, "reason": reason, "params": {"low": low, "high": high}})
-    return number
-
-
-def _whose(session: Session, principal: Principal, said: OfferIn, errors: Errors) -> dict[str, Any]:
-    """Whose offer it is, out of which pool, and for whom."""
-    scopes = {scope.key: scope for scope in scopes_of(session, principal)}
-    scope = scopes.get(said.scope)
-    if scope is None:
-        errors.append({"field": "scope", "reason": N_("请选择由谁提供。")})
-    pools = pools_for(session, [scope]) if scope else []
-    if said.pool_id not in {pool.id for pool in pools}:
-        errors.append({"field": "pool_id", "reason": N_("请选择由哪一笔预算支付。没有预算，不能兑换。")})
-    known = session.exec(select(Division.code).where(col(Division.code).in_(said.divisions))).all()
-    if set(said.divisions) - set(known):
-        errors.append({"field": "divisions", "reason": N_("请从列表中选择区划。")})
-    return {
-        "pool_id": said.pool_id,
-        "division_code": scope.division_code if scope else "",
-        "organisation_id": scope.organisation_id if scope else None,
-    }
 
 
 # --- coupons -----------------------------------------------------------------------------------------------
@@ -328,7 +201,7 @@ def set_stock(house: House, principal: Principal, offer_id: UUID, stock: str, be
     """
     because = audit.reason(because)
     errors: Errors = []
-    wanted = _whole("stock", stock, 0, MOST_STOCK, errors)
+    wanted = whole("stock", stock, 0, MOST_STOCK, errors)
     if errors:
         raise InvalidField(errors=errors)
     with house.db.session() as session:

@@ -10,8 +10,9 @@ from flask_babel import gettext as _
 from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import offer_desk, reward_pools
-from rewards.offer_desk import APPROVERS, OFFERERS, OfferIn
+from rewards import offer_desk, offer_forms, reward_pools
+from rewards.offer_desk import APPROVERS
+from rewards.offer_forms import OFFERERS, OfferIn
 from rewards.offers import OFFER_KIND_NAMES, Seen
 from rewards.reward_pools import FUNDERS, PoolIn
 from tanpuhui import clock
@@ -89,8 +90,8 @@ def _form_page(
     offer_id: UUID | None = None,
 ) -> Answer:
     with house().db.reading_session() as session:
-        scopes = offer_desk.scopes_of(session, staff())
-        pools = offer_desk.pools_for(session, scopes)
+        scopes = offer_forms.scopes_of(session, staff())
+        pools = offer_forms.pools_for(session, scopes)
         streets = children(session, house().settings.district_code)
     page = render_template(
         "rewards/offer_form.html",

@@ -27,12 +27,13 @@ from rewards import (
     honour_holders,
     nominations,
     offer_desk,
+    offer_forms,
     redemptions,
 )
 from rewards.draws import Draw, DrawIn, Prize
 from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
-from rewards.offer_desk import OfferIn
+from rewards.offer_forms import OfferIn
 from rewards.reward_pools import PoolIn, create_pool
 from tanpuhui import clock, figures, people, staff
 from tanpuhui.people import Resident
@@ -300,7 +301,7 @@ class World:
     def scope_of(self, who: Principal) -> str:
         """On whose behalf somebody of one organisation or division offers."""
         with self.house.db.reading_session() as session:
-            return offer_desk.scopes_of(session, who)[0].key
+            return offer_forms.scopes_of(session, who)[0].key
 
     def pool(self, budget: int = 100_000, title: str = "街道奖励金") -> UUID:
         """A reward pool of the district."""
