@@ -1,7 +1,6 @@
 """The console's pages of gatherings: announce, change and cancel one, check people in, the screen with its code."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -37,7 +36,7 @@ from tanpuhui.i18n import N_
 from tanpuhui.staff import INVITERS, Organisation, Role
 from tanpuhui.web.api import invalid
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
-from tanpuhui.web.forms import chosen_id, form_errors
+from tanpuhui.web.forms import chosen_id, form_errors, local_moment
 from tanpuhui.web.problems import document
 
 blueprint = Blueprint("gathering_desk", __name__, template_folder="templates")
@@ -153,7 +152,7 @@ def _gathering_in(fixed: Gathering | None = None) -> GatheringIn:
     }
     wrong = []
     for name in ("starts_at", "ends_at", "sign_up_until"):
-        moment = _moment(form.get(name, ""))
+        moment = local_moment(form.get(name, ""))
         if moment is None:
             wrong.append({"field": name, "reason": N_("请填写日期和时间。")})
         form[name] = moment
@@ -182,15 +181,6 @@ def _scope() -> dict[str, Any]:
     if organisation is None:
         raise InvalidField(errors=[{"field": "scope", "reason": N_("请选择由谁举办。")}])
     return {"division_code": organisation.division_code, "organisation_id": organisation.id}
-
-
-def _moment(text: str) -> datetime | None:
-    """A form's local time as a moment; None for what is none."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=clock.SHANGHAI) if 2000 <= found.year < 3000 else None
 
 
 # --- one ---------------------------------------------------------------------------------------------------

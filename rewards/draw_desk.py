@@ -1,7 +1,6 @@
 """Staff's pages of draws: make one, approve it, write a public number down, hand prizes over, call it off."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +10,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from rewards import draw_entries, draws
 from rewards.draws import APPROVERS, MANAGERS, DrawIn
-from rewards.nominations import scopes_of
+from rewards.scopes import scopes_of
 from tanpuhui import clock
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
 from tanpuhui.i18n import N_
 from tanpuhui.web.api import invalid
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
-from tanpuhui.web.forms import chosen_id, form_errors
+from tanpuhui.web.forms import chosen_id, form_errors, local_moment
 
 blueprint = Blueprint("draw_desk", __name__, template_folder="templates")
 
@@ -66,7 +65,7 @@ def _draw_in() -> DrawIn:
     """What the form says. Raises InvalidField, by the names of its fields."""
     form = request.form
     kind, _, key = form.get("scope", "").partition(":")
-    closes_at = _moment(form.get("closes_at", ""))
+    closes_at = local_moment(form.get("closes_at", ""))
     prizes = [
         {"name": form.get(f"prize-{row}", ""), "count": form.get(f"count-{row}", "").strip()}
         for row in range(ROWS)
@@ -107,15 +106,6 @@ def _beside_its_row(error: InvalidField) -> InvalidField:
         elif parts[0] in {"division_code", "organisation_id"}:
             entry["field"] = "scope"
     return error
-
-
-def _moment(text: str) -> datetime | None:
-    """A form's local time as a moment; None for what is none."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=clock.SHANGHAI) if 2000 <= found.year < 3000 else None
 
 
 @blueprint.get("/console/draws/<uuid:draw_id>")

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from rewards import repeat_draw
 from rewards.draws import Draw, tickets_of, winners_of
-from tanpuhui.db import session_on
+from tanpuhui.db import session_on, uuid_text
 from tanpuhui.rooms import Invariant
 
 #: What each ticket paid and got back: nothing where it was free.
@@ -32,10 +32,7 @@ _DUE = (
 
 def _payments(connection: Connection) -> Iterator[str]:
     """Each ticket was paid once, and its points came back if it was given up."""
-    written = "CAST(e.id AS TEXT)"
-    if connection.dialect.name == "sqlite":  # kept as 32 digits without dashes
-        parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-        written = " || '-' || ".join(f"substr(e.id, {start}, {length})" for start, length in parts)
+    written = uuid_text(connection, "e.id")
     query = _PAID.format(
         late=f"'draw\\:' || {written} || '\\:back\\:late'",
         paid=f"'draw\\:' || {written}",

@@ -12,6 +12,7 @@ from rewards import honour_decisions, nominations
 from rewards.honour_pages import require_printable
 from rewards.honours import HONOUR_STATE_NAMES, HolderKind, HonourState, evidence_of
 from rewards.nominations import DECIDERS, MOST_EVIDENCE, NOMINATORS, Nomination
+from rewards.scopes import scopes_of
 from tanpuhui import qr
 from tanpuhui.bureau.participation import READERS
 from tanpuhui.classes import MANAGERS, classes_of
@@ -63,7 +64,7 @@ def new() -> Answer:
 
 def _form(errors: dict[str, str] | None = None) -> Answer:
     with house().db.reading_session() as session:
-        scopes = nominations.scopes_of(session, staff())
+        scopes = scopes_of(session, staff(), NOMINATORS)
         classes = [
             (account.resident_id, f"{organisation.name} · {account.label}")
             for account, organisation in (classes_of(session, staff()) if roles_here() & MANAGERS else ())

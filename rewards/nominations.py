@@ -27,16 +27,16 @@ from rewards.honours import (
     one,
     told,
 )
+from rewards.scopes import Scope, scopes_of
 from tanpuhui import audit, clock, ids
 from tanpuhui.classes import classes_of
 from tanpuhui.db import session_on
-from tanpuhui.divisions import Division
 from tanpuhui.errors import AlreadyDecided, InvalidField, NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.people import PRESENT, Document
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal, fingerprint
-from tanpuhui.staff import Organisation, Role, RoleGrant, grants_of, made_before, require
+from tanpuhui.staff import Role, grants_of, made_before, require
 
 NOMINATORS = (Role.ORGANISER, Role.OFFICER, Role.ADMIN)
 DECIDERS = (Role.OFFICER,)
@@ -93,37 +93,6 @@ def kinds(session: Session) -> Sequence[HonourKind]:
     """Every title, those that can be given first."""
     order = (col(HonourKind.retired_at).is_not(None), col(HonourKind.title))
     return session.exec(select(HonourKind).order_by(*order)).all()
-
-
-# --- on whose behalf ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """On whose behalf one nominates: a division, or an organisation in it."""
-
-    key: str
-    name: str
-    division_code: str
-    organisation_id: UUID | None
-
-
-def scopes_of(session: Session, principal: Principal, roles: Collection[Role] = NOMINATORS) -> list[Scope]:
-    """What `principal` may nominate for, or do by other `roles`: the scopes of their own grants."""
-    found: dict[str, Scope] = {}
-    for given in grants_of(session, principal):
-        if given.role in roles:
-            scope = _scope_of(session, given)
-            found.setdefault(scope.key, scope)
-    return list(found.values())
-
-
-def _scope_of(session: Session, given: RoleGrant) -> Scope:
-    if given.organisation_id:
-        place = session.get_one(Organisation, given.organisation_id)
-        return Scope(f"organisation:{place.id}", place.name, place.division_code, place.id)
-    division = session.get_one(Division, given.division_code)
-    return Scope(f"division:{division.code}", division.name, division.code, None)
 
 
 # --- nominating --------------------------------------------------------------------------------------------
@@ -229,7 +198,7 @@ def _check(session: Session, principal: Principal, nomination: Nomination) -> _C
     elif nomination.holder is HolderKind.CLASS:
         _check_class(session, principal, nomination.class_id, checked)
     else:
-        scopes = {scope.key: scope for scope in scopes_of(session, principal)}
+        scopes = {scope.key: scope for scope in scopes_of(session, principal, NOMINATORS)}
         checked.scope = scopes.get(nomination.scope)
         if checked.scope is None:
             checked.errors.append({"field": "scope", "reason": N_("请选择以哪里的名义提名。")})

@@ -1,7 +1,6 @@
 """Staff's pages of offers: drafting and running them in the console, approving them and funding pools in the bureau."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +14,12 @@ from rewards.offer_desk import APPROVERS
 from rewards.offer_forms import OFFERERS, OfferIn
 from rewards.offers import OFFER_KIND_NAMES, Seen
 from rewards.reward_pools import FUNDERS, PoolIn
+from rewards.scopes import scopes_of
 from tanpuhui import clock
 from tanpuhui.divisions import Division, children
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
-from tanpuhui.web.forms import chosen_id, form_errors
+from tanpuhui.web.forms import chosen_id, form_errors, local_moment
 from tanpuhui.web.problems import document
 
 blueprint = Blueprint("offer_desk", __name__, template_folder="templates")
@@ -90,7 +90,7 @@ def _form_page(
     offer_id: UUID | None = None,
 ) -> Answer:
     with house().db.reading_session() as session:
-        scopes = offer_forms.scopes_of(session, staff())
+        scopes = scopes_of(session, staff(), OFFERERS)
         pools = offer_forms.pools_for(session, scopes)
         streets = children(session, house().settings.district_code)
     page = render_template(
@@ -111,20 +111,11 @@ def _offer_in() -> OfferIn:
     form = request.form
     return OfferIn(
         **{name: form.get(name, "")[:600] for name in _TYPED},
-        opens_at=_moment(form.get("opens_at", "")),
-        closes_at=_moment(form.get("closes_at", "")),
+        opens_at=local_moment(form.get("opens_at", "")),
+        closes_at=local_moment(form.get("closes_at", "")),
         pool_id=_id(form.get("pool_id", "")),
         divisions=form.getlist("divisions"),
     )
-
-
-def _moment(text: str) -> datetime | None:
-    """A form's local time; None for what is none."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=clock.SHANGHAI) if found.tzinfo is None and 2000 < found.year < 2200 else None
 
 
 def _id(text: str) -> UUID | None:

@@ -10,11 +10,12 @@ from sqlmodel import Session, col, select
 
 from rewards.offers import MOST_DAYS, MOST_PER_PERSON, MOST_PRICE, MOST_STOCK, OfferKind
 from rewards.reward_pools import RewardPool
+from rewards.scopes import Scope, scopes_of
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField
 from tanpuhui.i18n import N_
 from tanpuhui.sessions import Principal
-from tanpuhui.staff import Organisation, Role, grants_of
+from tanpuhui.staff import Role
 
 #: Who drafts offers and runs them.
 OFFERERS = (Role.MERCHANT, Role.ORGANISER, Role.OFFICER, Role.ADMIN)
@@ -39,32 +40,6 @@ class OfferIn:
     scope: str
     pool_id: UUID | None
     divisions: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """On whose behalf somebody offers: an organisation, or a division."""
-
-    key: str
-    name: str
-    division_code: str
-    organisation_id: UUID | None
-
-
-def scopes_of(session: Session, principal: Principal) -> list[Scope]:
-    """On whose behalf `principal` may offer: the scopes of their own grants."""
-    found: dict[str, Scope] = {}
-    for given in grants_of(session, principal):
-        if given.role not in OFFERERS:
-            continue
-        if given.organisation_id:
-            place = session.get_one(Organisation, given.organisation_id)
-            scope = Scope(f"organisation:{place.id}", place.name, place.division_code, place.id)
-        else:
-            division = session.get_one(Division, given.division_code)
-            scope = Scope(f"division:{division.code}", division.name, division.code, None)
-        found.setdefault(scope.key, scope)
-    return list(found.values())
 
 
 def pools_for(session: Session, scopes: Sequence[Scope]) -> list[RewardPool]:
@@ -120,7 +95,7 @@ def whole(field: str, text: str, low: int, high: int, errors: Errors) -> int:
 
 def _whose(session: Session, principal: Principal, said: OfferIn, errors: Errors) -> dict[str, Any]:
     """Whose offer it is, out of which pool, and for whom."""
-    scopes = {scope.key: scope for scope in scopes_of(session, principal)}
+    scopes = {scope.key: scope for scope in scopes_of(session, principal, OFFERERS)}
     scope = scopes.get(said.scope)
     if scope is None:
         errors.append({"field": "scope", "reason": N_("请选择由谁提供。")})

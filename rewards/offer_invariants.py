@@ -5,23 +5,16 @@ from collections.abc import Iterator, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from tanpuhui.db import uuid_text
 from tanpuhui.rooms import Invariant
 
 _OUT = "(SELECT COALESCE(sum(t.amount), 0) FROM transfer t WHERE t.source = 'reserved:' || {id} AND t.destination = 'programme:redeemed')"
 _BACK = "(SELECT COALESCE(sum(t.amount), 0) FROM transfer t WHERE t.destination = 'reserved:' || {id} AND t.source = 'programme:redeemed')"
 
 
-def _text_of(connection: Connection, column: str) -> str:
-    """A UUID column as the text of a reference: SQLite stores it without dashes."""
-    if connection.dialect.name == "postgresql":
-        return f"CAST({column} AS text)"
-    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-    return " || '-' || ".join(f"substr({column}, {start}, {length})" for start, length in parts)
-
-
 def _pools(connection: Connection) -> Iterator[str]:
     """Reserved is what vouchers hold, spent is what was settled, by rows and by transfers alike."""
-    name = _text_of(connection, "p.id")
+    name = uuid_text(connection, "p.id")
     moved = f"{_OUT.format(id=name)} - {_BACK.format(id=name)}"
     rows = connection.execute(
         sa.text(
@@ -63,8 +56,8 @@ def _coupons(connection: Connection) -> Iterator[str]:
 
 def _transfers(connection: Connection) -> Iterator[str]:
     """Each voucher's points came from its resident once, and went where it stands; no other transfer says that it is of a voucher."""
-    name, who = _text_of(connection, "r.id"), _text_of(connection, "r.resident_id")
-    pool = f"'reserved:' || {_text_of(connection, 'r.pool_id')}"
+    name, who = uuid_text(connection, "r.id"), uuid_text(connection, "r.resident_id")
+    pool = f"'reserved:' || {uuid_text(connection, 'r.pool_id')}"
     paid = f"m.reference = 'redeem:' || {name} AND m.source = 'resident:' || {who} AND m.destination = {pool}"
     back = (
         f"b.reference IN ('redeem:' || {name} || '\\:back', 'redeem:' || {name} || '\\:back\\:late') "

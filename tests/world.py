@@ -35,6 +35,7 @@ from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
 from rewards.offer_forms import OfferIn
 from rewards.reward_pools import PoolIn, create_pool
+from rewards.scopes import scopes_of
 from tanpuhui import clock, figures, people, staff
 from tanpuhui.people import Resident
 from tanpuhui.rooms import House
@@ -301,7 +302,7 @@ class World:
     def scope_of(self, who: Principal) -> str:
         """On whose behalf somebody of one organisation or division offers."""
         with self.house.db.reading_session() as session:
-            return offer_forms.scopes_of(session, who)[0].key
+            return scopes_of(session, who, offer_forms.OFFERERS)[0].key
 
     def pool(self, budget: int = 100_000, title: str = "街道奖励金") -> UUID:
         """A reward pool of the district."""

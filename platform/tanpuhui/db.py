@@ -375,3 +375,11 @@ def encode_set(dialect: str, values: Sequence[Any]) -> Any:
     if dialect == "postgresql":
         return [str(value) if isinstance(value, UUID) else value for value in values]
     return json.dumps(list(values), default=_json_sqlite)
+
+
+def uuid_text(connection: Connection, column: str) -> str:
+    """SQL for a UUID column as text: SQLite stores it without dashes."""
+    if connection.dialect.name == "postgresql":
+        return f"CAST({column} AS text)"
+    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    return " || '-' || ".join(f"substr({column}, {start}, {length})" for start, length in parts)

@@ -1,11 +1,12 @@
 """Forms: what is wrong is said where it is wrong, and what is sent twice is made once."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from flask import request
 
-from tanpuhui import ids
+from tanpuhui import clock, ids
 from tanpuhui.errors import TanpuhuiError
 from tanpuhui.sessions import Principal
 from tanpuhui.web.formatting import said
@@ -33,3 +34,14 @@ def chosen_id(by: Principal) -> UUID | None:
         return None
     typed = sorted((name, text) for name, text in request.form.items(multi=True) if name != "csrf_token")
     return ids.id_of(form, by.kind, by.id, request.path, typed)
+
+
+def local_moment(text: str) -> datetime | None:
+    """The local time that a form's field says, as a moment; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (
+        found.replace(tzinfo=clock.SHANGHAI) if found.tzinfo is None and 2000 <= found.year < 3000 else None
+    )
