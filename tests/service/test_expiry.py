@@ -144,7 +144,7 @@ def told(world: World, resident: Resident) -> list[str]:
 
 def own_breaches(world: World) -> list[str]:
     """What verify finds, but for transfers that tests made without a record."""
-    return [line for line in world.breaches() if "come from events" not in line]
+    return [line for line in world.breaches() if "is for nothing that is known" not in line]
 
 
 def spend(world: World, resident: Resident, amount: int, reference: str) -> int:

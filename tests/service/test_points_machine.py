@@ -225,7 +225,7 @@ class Points(RuleBasedStateMachine):
                 line
                 for one in (*INVARIANTS, *POINTS_INVARIANTS)
                 for line in one.breaches(connection)
-                if "come from events" not in line  # spending is nobody's event here
+                if "is for nothing that is known" not in line  # spending is nobody's event here
             ]
             assert found == []
             for resident in self.residents:
