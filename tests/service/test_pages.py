@@ -243,7 +243,7 @@ def test_a_refusal_says_why_and_what_to_do(world: World) -> None:
     assert actions(world, resident) == 1
 
 
-@pytest.mark.parametrize("token", ["ABC", "A" * 24, "%00", "x" * 300, "<script>"])
+@pytest.mark.parametrize("token", ["ABC", "A" * 24, "x" * 300, "<script>"])
 def test_a_code_that_is_none_of_ours_is_a_friendly_page(world: World, token: str) -> None:
     page = browser(world).get(f"/s/{token}")
     assert "没有记录任何内容" in page

@@ -302,7 +302,7 @@ def _changed(value: Any) -> Iterator[Any]:
     elif isinstance(value, int):
         yield value + 1
     else:
-        yield value[:-1] + ("1" if value[-1] != "1" else "2")
+        yield value[:-1] + ("2" if value.endswith("1") else "1")
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
@@ -412,7 +412,7 @@ _CT_LEAVES = (
 
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 255, 256, 257, 300])
 def test_every_leaf_climbs_to_the_root_by_its_tiles(size: int) -> None:
-    leaves = [leaf_of((at, "", "", "", "", 1, 1)) for at in range(size)]
+    leaves = [leaf_of((at, "", "", "", "", 1, 1, "")) for at in range(size)]
     builder = sealing.Tiles(1)
     above = {(row["level"], row["ordinal"]): row["hashes"] for row in builder.of(leaves)}
     tree = Tree()
