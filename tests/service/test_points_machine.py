@@ -1,8 +1,9 @@
-"""Points in any order: credit, hold, release, reject, void, spend, cancel, expire, adjust and reverse, with everything sent twice.
+"""Points in any order: credit, hold, release, reject, void, spend, reserve, settle, cancel, expire, adjust and reverse, with everything sent twice.
 
 After each step whatever `tanpuhui verify` asks of points has to hold, and the balances have to be those of a plain sum kept beside.
 """
 
+import json
 from collections import defaultdict
 from datetime import timedelta
 from typing import Any
@@ -14,13 +15,15 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, ActionVoided
-from rewards import adjustments, expiry, ledger, lots, spending
+from rewards import adjustments, expiry, ledger, lots, redemptions, spending
 from rewards.adjustments import GoodwillIn
 from rewards.invariants import INVARIANTS
 from rewards.ledger import account_of
+from rewards.offer_invariants import OFFER_INVARIANTS
+from rewards.offers import MOST_PER_PERSON
 from rewards.points_invariants import POINTS_INVARIANTS
 from tanpuhui import clock, ids
-from tanpuhui.errors import AlreadyReversed, InsufficientPoints
+from tanpuhui.errors import AlreadyReversed, InsufficientPoints, VoucherCancelled, VoucherUsed
 from tanpuhui.events import Event
 from tanpuhui.people import Resident, take_turn
 from tests.service.test_adjustments import written_in
@@ -28,6 +31,9 @@ from tests.service.test_expiry import tick
 from tests.world import World
 
 SHOP = "programme:shop"
+
+#: What a voucher costs (`World.offer`).
+PRICE = 10
 WHO = st.integers(0, 1)
 PLACE = st.integers(0, 20)
 
@@ -59,6 +65,10 @@ class Points(RuleBasedStateMachine):
         self.waiting: list[tuple[UUID, ActionRecorded]] = []
         self.spent: list[tuple[UUID, str, int]] = []
         self.given: list[UUID] = []
+        self.vouchers: list[tuple[UUID, dict[str, Any]]] = []
+        with clock.pretending(self.now):
+            changes = {"closes_at": self.now + timedelta(days=365 * 60), "per_person": str(MOST_PER_PERSON)}
+            self.offer = self.world.offer(**changes)
 
     def publish(self, event: Event) -> None:
         """What a record brings, once: sent a second time the database refuses it."""
@@ -166,6 +176,38 @@ class Points(RuleBasedStateMachine):
             )
         self.has[resident] += amount
 
+    @rule(who=WHO)
+    def redeem(self, who: int) -> None:
+        """Points are held for a voucher, said twice with one key."""
+        resident, key = self.residents[who].id, f"key-{ids.new_id()}"
+        with clock.pretending(self.now):
+            try:
+                answers = {
+                    redemptions.redeem(self.world.house, resident, self.offer, key=key).body for _ in range(2)
+                }
+            except InsufficientPoints:
+                assert self.has[resident] < PRICE
+                return
+        self.has[resident] -= PRICE
+        self.vouchers.append((resident, json.loads(answers.pop())["voucher"]))
+        assert not answers
+
+    @rule(place=PLACE, settled=st.booleans())
+    def end(self, place: int, settled: bool) -> None:
+        """A voucher is used, or given up; either way it is good for nothing afterwards."""
+        if not self.vouchers:
+            return
+        resident, voucher = self.vouchers.pop(place % len(self.vouchers))
+        with clock.pretending(self.now):
+            if settled:
+                self.world.hand_over(self.world.organiser, voucher)
+            else:
+                for _ in range(2):
+                    redemptions.cancel(self.world.house, resident, UUID(voucher["id"]))
+                self.has[resident] += PRICE
+            with pytest.raises((VoucherUsed, VoucherCancelled)):
+                self.world.hand_over(self.world.organiser, voucher)
+
     @rule(who=WHO, amount=st.integers(1, 30))
     def adjust(self, who: int, amount: int) -> None:
         """Two members of staff give points, and say so twice."""
@@ -205,6 +247,11 @@ class Points(RuleBasedStateMachine):
         """The worker comes when it comes: whatever is over by then goes, once."""
         self.now += timedelta(days=31 * months)
         with clock.pretending(self.now):
+            with self.world.house.db.transaction() as connection:
+                assert len(redemptions.lapse(connection, self.now)) == len(self.vouchers)
+            for owner, _ in self.vouchers:
+                self.has[owner] += PRICE
+            self.vouchers = []
             for resident in self.residents:
                 account = account_of(resident.id)
                 with self.world.house.db.reading() as connection:
@@ -223,7 +270,7 @@ class Points(RuleBasedStateMachine):
         with self.world.house.db.reading() as connection:
             found = [
                 line
-                for one in (*INVARIANTS, *POINTS_INVARIANTS)
+                for one in (*INVARIANTS, *POINTS_INVARIANTS, *OFFER_INVARIANTS)
                 for line in one.breaches(connection)
                 if "is for nothing that is known" not in line  # spending is nobody's event here
             ]
