@@ -95,7 +95,7 @@ class LotOut(BaseModel):
     points: int
 
 
-class PointsOut(BaseModel):
+class OwnPointsOut(BaseModel):
     """The balance, what of it expires when (spent from the top), and the balance at the end of the day asked about."""
 
     balance: int
@@ -198,7 +198,7 @@ def blueprint(house: House) -> APIBlueprint:
     @api.get(
         "/me/points",
         summary="One's own points: what expires when, and the balance of any day",
-        responses={"200": PointsOut, **READING},
+        responses={"200": OwnPointsOut, **READING},
         openapi_extensions={"parameters": [ACCOUNT_PARAMETER]},
     )
     def get_points(query: PointsQuery) -> Response:

@@ -57,7 +57,7 @@ class WinnerOut(BaseModel):
     prize: str
 
 
-class RecordOut(BaseModel):
+class DrawRecordOut(BaseModel):
     """Everything that is needed to repeat a draw; tickets once it is closed, seed and winners once it was held."""
 
     format: str
@@ -128,7 +128,9 @@ def public_blueprint(house: House) -> APIBlueprint:
             return json_answer({"draws": [_draw(draw, clock.now()) for draw in draws.public_draws(session)]})
 
     @api.get(
-        "/draws/<draw_id>", summary="What is needed to repeat a draw", responses={"200": RecordOut, **READING}
+        "/draws/<draw_id>",
+        summary="What is needed to repeat a draw",
+        responses={"200": DrawRecordOut, **READING},
     )
     def get_draw(path: DrawPath) -> Response:
         with house.db.reading_session() as session:

@@ -195,6 +195,7 @@ def test_what_needs_a_token_says_so(world: World) -> None:
         "{version_id}": "clean_plate@1",
         "{honour}": world.number(world.honour(world.resident())),
         "{campaign_id}": str(world.campaign(world.site("clean_plate"), bonus=given).id),
+        "{draw_id}": str(world.draw().id),
     }
     for path, methods in world.client().get(ADDRESS).get_json()["paths"].items():
         for method, operation in methods.items():
@@ -240,15 +241,19 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
     draw = str(world.draw().id)
     template = shipped()["glass-drive"].template.model_dump(mode="json") | {"code": "of-ours"}
     return {
-        OPERATIONS[0]: ("resident", {"headers": {"Idempotency-Key": "good"}, "body": {"code": code}}),
-        OPERATIONS[1]: ("resident", {"query": {"limit": 1}}),
+        ("POST", "/api/v1/scans"): (
+            "resident",
+            {"headers": {"Idempotency-Key": "good"}, "body": {"code": code}},
+        ),
+        ("GET", "/api/v1/me/statement"): ("resident", {"query": {"limit": 1}}),
+        ("GET", "/api/v1/me/points"): ("resident", {"query": {"on": "2026-11-01"}}),
         ("POST", "/api/v1/me/self-reports"): (
             "resident",
             {"headers": {"Idempotency-Key": "own"}, "body": {"kind": "walk", "quantity": 5000}},
         ),
-        OPERATIONS[2]: (None, {"query": {"kind": "bike_trip"}}),
-        OPERATIONS[3]: ("officer", {"query": {"by": "day,division,kind"}}),
-        OPERATIONS[4]: (None, {"query": {"action": "clean_plate", "division": COMMUNITY}}),
+        ("GET", "/api/v1/factors"): (None, {"query": {"kind": "bike_trip"}}),
+        ("GET", "/api/v1/statistics"): ("officer", {"query": {"by": "day,division,kind"}}),
+        ("GET", "/api/v1/sites"): (None, {"query": {"action": "clean_plate", "division": COMMUNITY}}),
         ("GET", "/api/v1/console/sites"): ("organiser", {}),
         ("POST", "/api/v1/campaigns"): ("organiser", {"body": campaign}),
         ("GET", "/api/v1/campaigns"): ("organiser", {}),
@@ -285,16 +290,22 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
             "resident",
             {"path_parameters": {"site_id": str(site.id)}, "body": {"condition": "full"}},
         ),
-        OPERATIONS[5]: ("organiser", {"body": new_site}),
-        OPERATIONS[6]: (
+        ("POST", "/api/v1/sites"): ("organiser", {"body": new_site}),
+        ("POST", "/api/v1/sites/{site_id}/codes"): (
             "organiser",
             {
                 "path_parameters": {"site_id": str(site.id)},
                 "body": {"valid_from": window[0], "valid_until": window[1]},
             },
         ),
-        OPERATIONS[7]: ("organiser", {"path_parameters": {"code_id": number}, "body": {"reason": "lost"}}),
-        OPERATIONS[8]: ("officer", {"path_parameters": {"action_id": action}, "body": {"reason": "twice"}}),
+        ("POST", "/api/v1/codes/{code_id}/revoke"): (
+            "organiser",
+            {"path_parameters": {"code_id": number}, "body": {"reason": "lost"}},
+        ),
+        ("POST", "/api/v1/actions/{action_id}/void"): (
+            "officer",
+            {"path_parameters": {"action_id": action}, "body": {"reason": "twice"}},
+        ),
         ("POST", "/api/v1/sites/{site_id}/records"): (
             "organiser",
             {
