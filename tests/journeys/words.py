@@ -86,6 +86,8 @@ def names_of(house: House) -> list[str]:
             for name, value in zip(["", *columns[table]], row, strict=True):
                 if isinstance(value, str) and name in _NAMES:
                     found |= {value.strip(), *value.strip().splitlines()}
+                elif name == "prizes":
+                    found |= {prize["name"] for prize in value}
     with house.db.reading_session() as session:
         found |= {version.read().words for version in session.exec(select(CampaignVersion))}
         found |= {one.template.author for one in shelf(session)}
@@ -114,7 +116,10 @@ _NAMES = {
     "region",
     "note",
     "baseline",
+    "prize",
     "purpose",
+    "witness",
+    "cancel_reason",
     "decided_because",
     "revoked_because",
 }
