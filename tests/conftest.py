@@ -39,11 +39,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What drives a browser, or kills processes under load, is tried once more if it fails, and the report names it.
 
     A machine of two cores that does both at once starves one of them now and then. What is broken fails twice.
-    The tests of a file that drive a browser stay together, because most share a server that takes long to fill.
     """
     for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         if item.get_closest_marker("browser") or item.get_closest_marker("faults"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
