@@ -170,7 +170,7 @@ def test_of_fewer_than_five_people_nothing_is_told(world: World, time: Any) -> N
     told = snapshot(world, campaign.id)
     assert (told["participants"], told["new"], told["returning"]) == (None, None, None)
     for table in told["tables"].values():
-        assert {row["records"] for row in table} == {None}
+        assert {row["records"] for row in table} <= {None}
     assert "不公布，目标 5" in browser(world, world.organiser).get(f"/console/campaigns/{campaign.id}/report")
 
 

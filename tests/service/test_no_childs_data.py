@@ -144,7 +144,6 @@ HELD = {
     "action_review.reason": "of a member of staff",
     "action_void.reason": "of a member of staff",
     "adjustment.about": "the number of a letter; gone when its author leaves",
-    "adjustment.division_code": "a community",
     "adjustment.reason": "of a member of staff, about points; gone when they leave",
     "api_token.kind": "of subject",
     "api_token.role": "of staff",

@@ -307,7 +307,7 @@ def test_the_api_redeems_once_a_key_and_settles_once(world: World) -> None:
     used = world.call("POST", f"/me/vouchers/{voucher['id']}/cancel", token)
     assert used.json["code"] == "voucher_used"
     lines = world.call("GET", "/me/statement", token).json["lines"]
-    assert (lines[0]["type"], lines[0]["points"], lines[0]["offer"]) == ("voucher.reserved", -10, "帆布袋")
+    assert (lines[0]["type"], lines[0]["points"], lines[0]["title"]) == ("voucher.reserved", -10, "帆布袋")
     (found,) = world.call("GET", "/offers").json["offers"]
     assert (found["id"], found["left"], found["sold_out"]) == (str(offer), None, False)
     (pool,) = world.call("GET", "/pools").json["pools"]
