@@ -1,6 +1,6 @@
 """The counter: whoever hands over scans or types a voucher's code, sees what it is for, and says that it was handed over.
 
-For the merchant, organisers and helpers of the organisation or the division whose offer it is. Who the resident is they do not see.
+For the merchant and the organisers of the organisation or the division whose offer it is. Who the resident is they do not see.
 """
 
 import json
