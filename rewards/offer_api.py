@@ -233,7 +233,7 @@ def blueprint(house: House) -> APIBlueprint:
     @api.post(
         "/vouchers/settle",
         summary="Say that what a voucher is for was handed over",
-        description="For merchants, organisers and helpers in the scope of the offer. A voucher works once; the same key again "
+        description="For merchants and organisers in the scope of the offer. A voucher works once; the same key again "
         "gets the same answer.",
         responses={"200": SettledOut, **WRITING},
         openapi_extensions=keyed,
