@@ -516,7 +516,7 @@ def test_a_role_opens_its_own_pages_only(world: World) -> None:
         "/console/campaigns": lambda role: role in {Role.ORGANISER, Role.OFFICER, Role.ADMIN},
         "/console/cards": lambda role: role not in {Role.MERCHANT, Role.AUDITOR},
         "/console/desk": lambda role: role not in {Role.MERCHANT, Role.AUDITOR},
-        "/console/counter": lambda role: role in {Role.MERCHANT, Role.HELPER, Role.ORGANISER, Role.ADMIN},
+        "/console/counter": lambda role: role in {Role.MERCHANT, Role.ORGANISER, Role.ADMIN},
         "/console/offers": lambda role: role not in {Role.HELPER, Role.AUDITOR},
         "/bureau/rewards": lambda role: role in {Role.OFFICER, Role.ADMIN},
         "/console/staff": lambda role: role == Role.ADMIN,
