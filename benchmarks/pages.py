@@ -108,11 +108,11 @@ def _transfers(world: World) -> Resident:
     return resident
 
 
-def statement(house: House) -> dict[str, list[float]]:
+def statement(world: World) -> dict[str, list[float]]:
     """Milliseconds of each look at the newest page of a long statement, at its oldest, and at a past balance."""
-    resident = _transfers(World(house))
-    me = browser(World(house), resident).client
-    with house.db.reading() as connection:
+    resident = _transfers(world)
+    me = browser(world, resident).client
+    with world.house.db.reading() as connection:
         first = connection.scalar(
             sa.text("SELECT min(position) FROM event_log WHERE type = 'action.recorded'")
         )
@@ -131,9 +131,9 @@ def statement(house: House) -> dict[str, list[float]]:
     return {name: _milliseconds(lambda path=path: look(path), LOOKS) for name, path in asked.items()}
 
 
-def measure(house: House) -> dict[str, list[float]]:
+def measure(world: World) -> dict[str, list[float]]:
     """Milliseconds of each look at the page and at the wall, and of the ticks that open and close the campaign."""
-    world = World(house)
+    house = world.house
     site = world.site("clean_plate")
     now = clock.now()
     campaign = world.launch(
@@ -171,8 +171,13 @@ def measure(house: House) -> dict[str, list[float]]:
     }
     with house.db.reading() as connection:
         taken = connection.scalar(sa.text("SELECT count(*) FROM campaign_step"))
-    assert taken == 3, taken
+    assert taken >= 3, taken
     return found
+
+
+def _both(world: World) -> dict[str, list[float]]:
+    """All of it in one district."""
+    return statement(world) | measure(world)
 
 
 def _show(engine: str, found: dict[str, list[float]]) -> None:
@@ -193,7 +198,7 @@ def main() -> None:
     outcomes = {}
     with tempfile.TemporaryDirectory(prefix="tanpuhui-pages-") as folder:
         with _house(f"sqlite:///{Path(folder) / 'bench.sqlite3'}", Path(folder)) as house:
-            outcomes["sqlite"] = statement(house) | measure(house)
+            outcomes["sqlite"] = _both(World(house))
         _show("SQLite", outcomes["sqlite"])
         if postgres_programs() is None:
             print("PostgreSQL's programs are not on this machine: left out")
@@ -201,7 +206,7 @@ def main() -> None:
             server = Postgres(fsync=True)
             try:
                 with _house(server.create("bench"), Path(folder)) as house:
-                    outcomes["postgres"] = statement(house) | measure(house)
+                    outcomes["postgres"] = _both(World(house))
             finally:
                 server.destroy()
             _show("PostgreSQL", outcomes["postgres"])
