@@ -12,7 +12,7 @@ from rewards import bonus_view, ledger
 from rewards.bonus_view import PublicBonus
 from rewards.events import PointsExpired
 from rewards.evidence import tiers
-from rewards.own_points import own_points
+from rewards.own_points import own_lots, own_points
 from rewards.pools import BonusUnit
 from rewards.statements import AnyLine, BonusLine, Line, PointsLine, SpendingLine, statement
 from tanpuhui.errors import NotAllowed
@@ -207,12 +207,12 @@ def blueprint(house: House) -> APIBlueprint:
             raise NotAllowed
         with house.db.reading() as connection:
             found = own_points(connection, principal.id, query.on)
-        lasting = [{"expires_on": None, "points": found.lasting}] if found.lasting else []
+            own = own_lots(connection, principal.id)
+        lasting = [{"expires_on": None, "points": own.lasting}] if own.lasting else []
         answer = {
             "balance": found.balance,
             "pending": found.pending,
-            "lots": [{"expires_on": day.isoformat(), "points": left} for day, left in found.expiring]
-            + lasting,
+            "lots": [{"expires_on": day.isoformat(), "points": left} for day, left in own.expiring] + lasting,
             "on": found.on and found.on.isoformat(),
             "balance_on": found.balance_on,
         }

@@ -13,7 +13,7 @@ from rewards import bonus_view, ledger, lots, rules, statements
 from rewards.bonus_view import BonusOfRecord, PublicBonus
 from rewards.crediting import confirm_reference, credit_reference
 from rewards.evidence import tiers
-from rewards.own_points import OwnPoints, own_points
+from rewards.own_points import OwnPoints, own_lots, own_points
 from rewards.rules import PointsLifetime
 from rewards.statement_files import day_asked
 from tanpuhui import clock
@@ -145,6 +145,7 @@ def points() -> Answer:
     """What whoever is logged in has, and what of it expires when; and the rules by which points are earned."""
     with house().db.reading() as connection:
         found = own_points(connection, resident().id) if visitor() else None
+        own = own_lots(connection, resident().id) if visitor() else None
         rows = [
             {"kind": kind, **_readable(rule.micro_points_per_unit)}
             for kind, versions in rules.rules(connection).items()
@@ -152,7 +153,9 @@ def points() -> Answer:
         ]
         published = tiers(connection)
         lasts = rules.months_on(rules.lifetimes(connection), clock.today())
-    return render_template("rewards/points.html", found=found, rows=rows, tiers=published, lasts=lasts)
+    return render_template(
+        "rewards/points.html", found=found, lots=own, rows=rows, tiers=published, lasts=lasts
+    )
 
 
 @blueprint.get("/rewards/rules")
