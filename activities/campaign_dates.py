@@ -76,10 +76,14 @@ def _days(first: date, last: date) -> Window:
 
 
 def place(campaign: Campaign, rules: Rules, window: Window | None) -> None:
-    """Put a campaign into its window, or take it out of any; the caller's session writes it."""
+    """Put a campaign into its window, or take it out of any; the caller's session writes it.
+
+    What is approved or moved later than it should have been told is told at once: nobody was late with it.
+    """
     campaign.starts_at = window.starts_at if window else None
     campaign.ends_at = window.ends_at if window else None
-    campaign.announces_at = window.starts_at - timedelta(days=rules.announce_days) if window else None
+    planned = window.starts_at - timedelta(days=rules.announce_days) if window else None
+    campaign.announces_at = max(planned, clock.now()) if planned else None
 
 
 # --- moving --------------------------------------------------------------------------------------------------

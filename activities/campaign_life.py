@@ -103,7 +103,7 @@ def due_steps(campaign: Campaign, late_hours: int) -> Iterator[tuple[Step, datet
         yield Step.ANNOUNCE, campaign.announces_at, first
         if reminds < campaign.starts_at:
             yield Step.REMIND, reminds, first
-        yield Step.OPEN, campaign.starts_at, first
+        yield Step.OPEN, max(campaign.starts_at, campaign.announces_at), first
         yield Step.CLOSE, campaign.until, last
         yield Step.SETTLE, settles, last
         yield Step.ARCHIVE, settles + ARCHIVE_AFTER, last

@@ -75,7 +75,7 @@ class Campaign(SQLModel, table=True):
 
     `division_code` is where it is for; `organisation_id` who runs it, if a tenant does. What stands here of its rules is that of
     the approved `version`: `schedule` (weekly hours, empty: always), `kinds`, `divisions` and kinds of `accounts` (None: all).
-    `announces_at`: from when on everybody may know.
+    `announces_at`: from when on everybody may know, never before it was approved.
     """
 
     __tablename__ = "campaign"

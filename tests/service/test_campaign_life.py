@@ -14,6 +14,7 @@ from activities import campaign_desk, campaign_life
 from activities.campaign_life import JOB, LATE_AFTER, CampaignStep, Step, remind_at, steps_of
 from activities.campaign_notices import NoticeKind, notices_of
 from activities.campaign_reports import report_of
+from activities.campaign_watch import watch
 from activities.campaigns import Campaign, Stage, stage_of
 from activities.observances import observances_of
 from tanpuhui import clock, jobs
@@ -188,6 +189,25 @@ def test_a_step_that_fails_holds_nobody_up_and_is_tried_again(
     time.shift(timedelta(minutes=1))
     tick(world.house)
     assert Step.SETTLE in {one.step for one in taken(world.house, first.id)}
+
+
+@pytest.mark.parametrize("before", [timedelta(days=2), timedelta(hours=3), -timedelta(hours=3)])
+def test_what_is_approved_after_it_should_have_been_told_is_told_at_once_and_nobody_was_late(
+    world: World, time: Any, before: timedelta
+) -> None:
+    time.move_to(START - before)
+    campaign = launch(world)
+    with world.house.db.reading_session() as session:
+        found = session.get_one(Campaign, campaign.id)
+        assert found.announces_at == clock.now()
+        assert watch(session, found, clock.now(), world.house.settings.late_hours).overdue == []
+        reminds = remind_at(found.announces_at, START)
+    for moment in sorted({clock.now() + timedelta(minutes=1), max(reminds, clock.now()), START}):
+        if moment >= clock.now():
+            time.move_to(moment)
+            tick(world.house)
+    reminded = ["remind"] if before > timedelta(0) else []  # there is nothing to get ready for what has begun
+    assert advanced(world.house) == ["announce", *reminded, "open"]
 
 
 def test_a_campaign_that_moves_is_announced_anew_and_a_cancelled_one_takes_no_step(
