@@ -3,7 +3,6 @@
 import io
 import re
 import struct
-import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html import unescape
@@ -192,14 +191,9 @@ def test_the_card_holds_the_least_and_the_most(amount: str, unit: str, likeness:
     assert found.text == CARD.url
 
 
-def test_the_card_is_drawn_at_once_and_not_drawn_again() -> None:
-    """Measured in time of the processor, which a busy machine does not stretch."""
+def test_the_same_card_is_drawn_once_and_would_be_the_same_again() -> None:
+    """How long a drawing takes is measured by `benchmarks/cards.py`."""
     first = card_png(CARD)
     assert card_png(CARD) is first
-    taken = []
-    for _ in range(5):
-        card_png.cache_clear()
-        begun = time.thread_time()
-        assert card_png(CARD) == first
-        taken.append(time.thread_time() - begun)
-    assert min(taken) < 0.15, taken
+    card_png.cache_clear()
+    assert card_png(CARD) == first
