@@ -396,10 +396,9 @@ def _note(
     reason: str = "",
     version: int | None = None,
 ) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"campaign:{campaign.id}",
         reason=reason,

@@ -377,6 +377,4 @@ def approved_before(session: Session, campaign: Campaign, rules: Rules, submitte
 
 
 def _note(session: Session, principal: Principal, deed: str, code: str) -> None:
-    audit.note(
-        session, actor_kind=principal.kind, actor_id=principal.id, deed=deed, subject=f"template:{code}"
-    )
+    audit.note_by(session, principal, deed=deed, subject=f"template:{code}")

@@ -95,10 +95,9 @@ def thank(house: House, principal: Principal, campaign_id: UUID, words: str) -> 
             else:
                 said.words, said.mended_at, said.mended_by = line, now, principal.id
             session.add(said)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="campaign.thanked",
                 subject=f"campaign:{campaign_id}",
             )

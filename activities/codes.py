@@ -303,10 +303,9 @@ def issue(session: Session, principal: Principal, code: Code) -> Code:
     if not code.id or session.get(Code, code.id) is not None:
         code.id = _free_number(session)
     session.add(code)
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed="code.issued",
         subject=f"code:{code.id}",
         site=str(code.site_id),
@@ -341,10 +340,9 @@ def _own_code(session: Session, principal: Principal, code_id: int) -> Code:
 def _revoke(session: Session, principal: Principal, code: Code, reason: str) -> None:
     code.revoked_at = clock.now()
     session.add(code)
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed="code.revoked",
         subject=f"code:{code.id}",
         reason=reason,

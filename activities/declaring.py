@@ -217,10 +217,9 @@ def _refuse(field: str, reason: str) -> NoReturn:
 
 
 def _note(session: Session, principal: Principal, declaration: Declaration, **more: Any) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=f"declaration.{declaration.state}",
         subject=declared.subject(declaration.id),
         **more,

@@ -238,10 +238,9 @@ def _wrong_words(gathering_in: GatheringIn) -> list[tuple[str, str]]:
 
 def note(session: Session, principal: Principal, gathering: Gathering, deed: str, **more: Any) -> None:
     """Keep what a member of staff did to a gathering."""
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=f"gathering.{deed}",
         subject=f"gathering:{gathering.id}",
         **more,

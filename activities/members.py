@@ -284,4 +284,4 @@ def _subject(number: int) -> str:
 
 
 def _note(session: Session, principal: Principal, deed: str, subject: str, **more: Any) -> None:
-    audit.note(session, actor_kind=principal.kind, actor_id=principal.id, deed=deed, subject=subject, **more)
+    audit.note_by(session, principal, deed=deed, subject=subject, **more)

@@ -309,10 +309,9 @@ def _settle(
     if before == wanted or (before is None and wanted["starts_on"] is None):
         return
     change = record(session, *of, wanted, by=principal.id)
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=subject_of(change),
         reason=change.source,

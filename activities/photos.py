@@ -146,13 +146,7 @@ def look(session: Session, principal: Principal, action_id: UUID) -> bytes:
     photo = photo_of(session, action_id)
     if photo is None or photo.jpeg is None:
         raise NotFound
-    audit.note(
-        session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
-        deed="photo.seen",
-        subject=f"action:{action_id}",
-    )
+    audit.saw(session, principal, f"action:{action_id}", what="photo")
     return photo.jpeg
 
 

@@ -38,10 +38,9 @@ def set_position(
         site.latitude_e6, site.longitude_e6 = north, east
         site.datum = Datum(datum) if north is not None else None
         session.add(site)
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
+            principal,
             deed="site.position",
             subject=f"site:{site.id}",
             reason=reason,

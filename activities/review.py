@@ -45,10 +45,9 @@ def void_action(house: House, principal: Principal, action_id: UUID, reason: str
             now = clock.now()
             void = ActionVoid(action_id=action_id, voided_at=now, voided_by=principal.id, reason=reason)
             session.add(void)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="action.voided",
                 subject=f"action:{action_id}",
                 reason=reason,
@@ -90,10 +89,9 @@ def _decide(house: House, principal: Principal, action_id: UUID, state: ReviewSt
             now = clock.now()
             review.state, review.reason = state, reason
             review.decided_at, review.decided_by = now, principal.id
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed=f"action.{state}",
                 subject=f"action:{action_id}",
                 reason=reason,

@@ -86,10 +86,9 @@ def set_desk(
             )
         )
         session.add_all(SiteCredits(site_id=desk.id, kind=kind) for kind in sorted(set(kinds) - before))
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
+            principal,
             deed=f"self_reports.{desk.status.value}",
             subject=f"site:{desk.id}",
             reason=reason,

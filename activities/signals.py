@@ -301,10 +301,9 @@ def _decide(session: Session, principal: Principal, signal: Signal, state: Signa
 def _note(
     session: Session, principal: Principal, deed: str, subject: str, reason: str = "", **more: Any
 ) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=subject,
         reason=reason,

@@ -170,10 +170,9 @@ def _say_as_staff(session: Session, principal: Principal, site_id: UUID, conditi
             day=clock.day_of(now),
         )
     )
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed="site.reported",
         subject=f"site:{site_id}",
         condition=condition.value,

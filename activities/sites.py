@@ -158,10 +158,9 @@ def create_site(house: House, principal: Principal, site_in: SiteIn, *, chosen: 
         session.flush()
         for kind in dict.fromkeys(site_in.kinds):
             session.add(SiteCredits(site_id=site.id, kind=kind))
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
+            principal,
             deed="site.created",
             subject=f"site:{site.id}",
             kinds=site_in.kinds,
@@ -178,10 +177,9 @@ def set_status(house: House, principal: Principal, site_id: UUID, status: SiteSt
         site = get_site(session, principal, site_id)
         site.status = status
         session.add(site)
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
+            principal,
             deed=f"site.{status.value}",
             subject=f"site:{site.id}",
             reason=reason,
@@ -218,10 +216,9 @@ def set_limits(
                 raise NotFound
             offered.records_per_day = number
             session.add(offered)
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
+            principal,
             deed="site.limits",
             subject=f"site:{site.id}",
             reason=reason,

@@ -58,10 +58,9 @@ def draw_month(house: House, principal: Principal, month: date) -> int:
     drawn = sum(one(scope) for scope in scopes)
     if drawn:
         with house.db.session() as session:
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="spot_check.drawn",
                 subject=f"month:{month:%Y-%m}",
                 samples=drawn,
@@ -194,10 +193,9 @@ def judge(
             require(session, principal, JUDGES, division_code=house.settings.district_code)
             if not _said(session, principal, item, outcome, words):
                 return
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="spot_check.judged",
                 subject=f"action:{action_id}",
                 reason=words,

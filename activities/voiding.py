@@ -244,10 +244,9 @@ _KEPT_BACK = (PointsSpent.code, AlreadyDeclared.code)
 
 
 def _note(session: Session, principal: Principal, asked: VoidOrder, deed: str, **detail: int) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"code:{asked.code_id}",
         reason=asked.reason,

@@ -369,10 +369,9 @@ def reasons(connection: Connection, adjustment_ids: list[UUID]) -> dict[UUID, st
 
 
 def _note(session: Session, principal: Principal, deed: str, found: Adjustment) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"adjustment:{found.id}",
         points=found.points,

@@ -193,10 +193,9 @@ def cancel(house: House, principal: Principal, redemption_id: UUID, because: str
 
 
 def _note(session: Session, principal: Principal, deed: str, redemption_id: UUID, reason: str = "") -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=f"voucher.{deed}",
         subject=f"voucher:{redemption_id}",
         reason=reason,

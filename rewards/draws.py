@@ -400,10 +400,9 @@ def managed(
 
 def note(session: Session, principal: Principal, draw: Draw, deed: str, **more: Any) -> None:
     """Keep what a member of staff did to a draw."""
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=f"draw.{deed}",
         subject=f"draw:{draw.id}",
         **more,

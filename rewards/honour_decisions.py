@@ -142,10 +142,9 @@ def to_decide(session: Session, principal: Principal) -> list[Told]:
 
 
 def _note(session: Session, principal: Principal, deed: str, honour_id: UUID, reason: str) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"honour:{honour_id}",
         reason=reason,

@@ -79,10 +79,9 @@ def export() -> Answer:
     except InvalidField as error:
         return _bureau(form_errors(error)), error.status
     with house().db.session() as session:
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=who.kind,
-            actor_id=who.id,
+            who,
             deed="ledger.exported",
             subject="ledger",
             first=first,

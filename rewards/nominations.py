@@ -320,4 +320,4 @@ def in_scope(
 
 
 def _note(session: Session, principal: Principal, deed: str, subject: str) -> None:
-    audit.note(session, actor_kind=principal.kind, actor_id=principal.id, deed=deed, subject=subject)
+    audit.note_by(session, principal, deed=deed, subject=subject)

@@ -273,10 +273,9 @@ def _locked(
 def _note(
     session: Session, principal: Principal, deed: str, offer: Offer, because: str = "", **more: Any
 ) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=f"offer.{deed}",
         subject=f"offer:{offer.id}",
         reason=because,

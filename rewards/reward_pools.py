@@ -176,10 +176,9 @@ def own_pools(session: Session, principal: Principal) -> list[RewardPool]:
 
 
 def _note(session: Session, principal: Principal, deed: str, pool: RewardPool, because: str) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=f"reward_pool.{deed}",
         subject=f"reward_pool:{pool.id}",
         reason=because,

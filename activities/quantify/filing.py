@@ -60,10 +60,9 @@ def amend_methodology(
             for name, (_, value) in changes.items():
                 setattr(methodology, name, value)
             session.add(methodology)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="methodology.amended",
                 subject=f"methodology:{code}",
                 reason=why,

@@ -131,10 +131,9 @@ def note(
     session: Session, principal: Principal, deed: str, proposal: FactorProposal, reason: str, **detail: Any
 ) -> None:
     """Write a step into the audit."""
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"proposal:{proposal.id}",
         reason=reason,

@@ -166,10 +166,9 @@ def _version_in_turn(house: House, session: Session, principal: Principal, versi
 def _note(
     session: Session, principal: Principal, deed: str, version: FactorVersion, reason: str, **detail: Any
 ) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"factor:{version.id}",
         reason=reason,

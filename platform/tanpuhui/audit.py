@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,6 +11,9 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from tanpuhui import clock, ids
 from tanpuhui.errors import InvalidField
 from tanpuhui.i18n import N_
+
+if TYPE_CHECKING:
+    from tanpuhui.sessions import Principal
 
 REASON_LENGTH = (2, 200)
 
@@ -51,6 +54,33 @@ def history(session: Session, subject: str, since: datetime) -> Sequence[AuditEn
     ).all()
 
 
+def note_by(
+    session: Session, principal: "Principal", *, deed: str, subject: str, reason: str = "", **detail: Any
+) -> None:
+    """Record `deed` (``site.created``, ``action.voided``) of `principal` on `subject` (``site:<id>``) with its `reason`."""
+    note(
+        session,
+        actor_kind=principal.kind,
+        actor_id=principal.id,
+        deed=deed,
+        subject=subject,
+        reason=reason,
+        **detail,
+    )
+
+
+def saw(
+    session: Session, principal: "Principal", subject: str, reason: str = "", *, what: str = "", **detail: Any
+) -> None:
+    """Record that `principal` was shown more than everybody is: ``<what>.seen`` of `subject`.
+
+    Once a look, for what is personal or left out of public tables; not for pages of sums. `what`: what of the subject was
+    shown, where that is not all of it (the ``photo`` of ``action:<id>``). Where a reason is asked for, `reason` made it tidy.
+    """
+    deed = f"{what or subject.partition(':')[0]}.seen"
+    note_by(session, principal, deed=deed, subject=subject, reason=reason, **detail)
+
+
 def note(
     session: Session,
     *,
@@ -61,7 +91,7 @@ def note(
     reason: str = "",
     **detail: Any,
 ) -> None:
-    """Record `deed` (``site.created``, ``action.voided``) on `subject` (``site:<id>``) with its `reason`."""
+    """The same for whoever is no `Principal`: the system, the machine's operator (no id), somebody who logs in."""
     session.add(
         AuditEntry(
             actor_kind=actor_kind,

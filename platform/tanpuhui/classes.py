@@ -180,10 +180,9 @@ def _hand_out(session: Session, account: ClassAccount, token: str) -> None:
 
 
 def _note(session: Session, principal: Principal, account: ClassAccount, deed: str) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"class:{account.resident_id}",
         organisation=str(account.organisation_id),

@@ -131,10 +131,9 @@ def create_organisation(house: House, principal: Principal, *, name: str, divisi
             _check_organisation(session, name, known)
             organisation = Organisation(name=name, division_code=division_code)
             session.add(organisation)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="organisation.created",
                 subject=f"organisation:{organisation.id}",
                 division=division_code,

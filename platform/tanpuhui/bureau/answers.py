@@ -106,10 +106,9 @@ def answer(house: House, principal: Principal, feedback_id: UUID, *, text: str, 
             feedback.state = FeedbackState.ANSWERED
             feedback.answered_at = feedback.answered_at or entry.said_at
             session.add_all([feedback, entry])
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="feedback.answered",
                 subject=f"feedback:{feedback.id}",
                 entry=str(entry.id),

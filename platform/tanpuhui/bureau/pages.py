@@ -105,10 +105,9 @@ def deliver_again() -> Answer:
             or not outbox.deliver_again(session.connection(), subscriber, position)
         ):
             raise NotFound
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=who.kind,
-            actor_id=who.id,
+            who,
             deed="event.delivered_again",
             subject=f"event:{position}",
             subscriber=subscriber,

@@ -94,10 +94,9 @@ def enter_total(house: House, principal: Principal, entered: TotalIn) -> Emissio
             total.kilograms, total.source = kilograms, source
             total.entered_by, total.entered_at = principal.id, clock.now()
             session.add(total)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="emission_total.replaced" if before else "emission_total.entered",
                 subject=f"emission_total:{year}:{entered.substance}",
                 reason=why,
