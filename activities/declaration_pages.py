@@ -19,7 +19,7 @@ from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from activities import declared, declaring
-from activities.declarations import DECLARATION_STATE_NAMES, Declaration, DeclarationState
+from activities.declarations import DECLARATION_STATE_NAMES, Declaration
 from activities.declared import REDUCTION_STATE_NAMES
 from activities.factor_words import title_of
 from activities.quantify.calculation import decimal_text
@@ -49,13 +49,11 @@ blueprint = Blueprint("declarations", __name__, template_folder="templates")
 Answer = str | AnyResponse | tuple[str, int]
 
 DEED_NAMES = {
-    f"declaration.{state}": name
-    for state, name in {
-        DeclarationState.REPORTED: N_("上报市级"),
-        DeclarationState.CONFIRMED: N_("登记市级确认"),
-        DeclarationState.USED: N_("登记用途"),
-        DeclarationState.WITHDRAWN: N_("撤回申报"),
-    }.items()
+    "declaration.reported": N_("上报市级"),
+    "declaration.confirmed": N_("登记市级确认"),
+    "declaration.used": N_("登记用途"),
+    "declaration.withdrawn": N_("撤回申报"),
+    "declaration.handed_over": N_("下载交接文件"),
 }
 
 

@@ -219,11 +219,15 @@ def declarations(
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """A step of a declaration: when, by whom, what (`declaration.reported`, ...)."""
+    """A step of a declaration: when, by whom, what (`declaration.reported`, ...).
+
+    `fingerprint`: that of the hand-over file that was taken away, if one was.
+    """
 
     at: datetime
     name: str
     deed: str
+    fingerprint: str = ""
 
 
 def history(session: Session, declaration: Declaration) -> list[Deed]:
@@ -231,7 +235,11 @@ def history(session: Session, declaration: Declaration) -> list[Deed]:
     steps = audit.history(session, subject(declaration.id), declaration.reported_at)
     actors = {step.actor_id for step in steps}
     names = dict(session.exec(select(Staff.id, Staff.name).where(col(Staff.id).in_(actors))).all())
-    return [Deed(step.at, names[step.actor_id], step.deed) for step in steps if step.actor_id]
+    return [
+        Deed(step.at, names[step.actor_id], step.deed, step.detail.get("fingerprint", ""))
+        for step in steps
+        if step.actor_id
+    ]
 
 
 def subject(declaration_id: UUID) -> str:

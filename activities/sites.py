@@ -65,6 +65,7 @@ class Site(SQLModel, table=True):
 
     `hours` are words for people; `schedule` says when scans are credited (see `activities.schedules`), empty: always.
     Where it stands, in millionths of a degree and a stated datum, if anybody has said so.
+    `source_register`: the number under which the place stands in the district's register of sources, if that is known.
     `self_reports`: it is no place but where a district takes what residents report themselves (`activities.self_reports`);
     then `division_code` is the district.
     """
@@ -73,6 +74,7 @@ class Site(SQLModel, table=True):
     __table_args__ = (
         sa.CheckConstraint("latitude_e6 BETWEEN -90000000 AND 90000000", name="latitude"),
         sa.CheckConstraint("longitude_e6 BETWEEN -180000000 AND 180000000", name="longitude"),
+        sa.CheckConstraint("source_register <> ''", name="source_register"),
         sa.CheckConstraint(
             "(latitude_e6 IS NULL) = (datum IS NULL) AND (longitude_e6 IS NULL) = (datum IS NULL)",
             name="position",
@@ -102,6 +104,7 @@ class Site(SQLModel, table=True):
     latitude_e6: int | None = None
     longitude_e6: int | None = None
     datum: Datum | None = Field(default=None, sa_column=sa.Column(enum_type(Datum)))
+    source_register: str | None = Field(default=None, max_length=64)
 
     @property
     def position(self) -> Point | None:

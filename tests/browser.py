@@ -31,6 +31,14 @@ class Browser:
         data = {**hidden, **fields}
         return self._arrive(self.client.post(path, data=data, follow_redirects=True, headers=self._headers()))
 
+    def take(self, action: str) -> bytes:
+        """Send a form that answers with a file."""
+        path, hidden = self._form(action)
+        self.page = self.client.post(path, data=hidden, headers=self._headers())
+        body: bytes = self.page.get_data()
+        self.page.close()
+        return body
+
     @property
     def path(self) -> str:
         """Where the browser is."""
