@@ -38,6 +38,16 @@ class OffersQuery(Query):
     )
 
 
+class PictureOut(BaseModel):
+    """A picture: JPEGs of all of it and of its middle as a square, its size in pixels, and what is on it in words, if anybody said."""
+
+    large: str
+    small: str
+    width: int
+    height: int
+    words: str
+
+
 class OfferOut(BaseModel):
     """Something that can be had now for `price` points."""
 
@@ -55,6 +65,7 @@ class OfferOut(BaseModel):
     good_days: int = Field(description="For so many days a voucher can be used")
     divisions: list[str] = Field(description="For residents of these divisions; of all, if empty")
     pool_id: UUID
+    picture: PictureOut | None
     page: str
 
 
@@ -262,7 +273,15 @@ def _answer(answer: Answer, status: int) -> Response:
 
 
 def _offer(house: House, seen: Seen) -> dict[str, Any]:
-    offer = seen.offer
+    offer, seen_picture = seen.offer, seen.picture
+    page = f"{house.settings.public_url}/rewards/offers/{offer.id}"
+    picture = seen_picture and PictureOut(
+        large=f"{page}/large-{seen_picture.digest}.jpg",
+        small=f"{page}/small-{seen_picture.digest}.jpg",
+        width=seen_picture.width,
+        height=seen_picture.height,
+        words=seen_picture.words,
+    )
     told = OfferOut(
         **offer.model_dump(
             include={
@@ -282,7 +301,8 @@ def _offer(house: House, seen: Seen) -> dict[str, Any]:
         left=seen.left,
         sold_out=seen.really_left == 0,
         closes_at=iso(offer.closes_at),
-        page=f"{house.settings.public_url}/rewards/offers/{offer.id}",
+        picture=picture,
+        page=page,
     )
     return told.model_dump(mode="json")
 

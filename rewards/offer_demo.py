@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from rewards import counter, offer_desk, redemptions
+from rewards import counter, coupons, offer_desk, redemptions
 from rewards.demo import a_member, last_here
 from rewards.offer_forms import OfferIn
 from rewards.reward_pools import PoolIn, create_pool
@@ -99,7 +99,7 @@ def _draft(
     offer_id = offer_desk.draft(house, by, said)
     if kind == "coupon":
         codes = "\n".join(f"NOODLE-{uuid4().hex[:6].upper()}" for _ in range(40))
-        offer_desk.import_coupons(house, by, offer_id, codes)
+        coupons.import_codes(house, by, offer_id, coupons.pasted(codes))
     offer_desk.submit(house, by, offer_id)
     return offer_id
 

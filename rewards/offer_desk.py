@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
+from rewards import offer_pictures
 from rewards.counter import in_scope
 from rewards.offer_forms import OFFERERS, Errors, OfferIn, check, whole
+from rewards.offer_pictures import MOST_WORDS, OfferPicture, Picture
 from rewards.offers import (
     MOST_STOCK,
     Offer,
@@ -19,8 +20,7 @@ from rewards.offers import (
     seen,
 )
 from tanpuhui import audit, clock, ids
-from tanpuhui.db import session_on
-from tanpuhui.errors import ApproverIsSubmitter, InvalidField, NotFound, OfferMovedOn
+from tanpuhui.errors import ApproverIsSubmitter, InvalidField, OfferMovedOn
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
@@ -28,8 +28,6 @@ from tanpuhui.staff import Role, made_before, require
 
 #: Who approves them.
 APPROVERS = (Role.OFFICER,)
-
-MOST_COUPONS = 5000
 
 # --- drafting ----------------------------------------------------------------------------------------------
 
@@ -43,34 +41,40 @@ def draft(house: House, principal: Principal, said: OfferIn, chosen: UUID | None
         values = check(session, principal, said)
         offer = Offer(id=chosen or ids.new_id(), drafted_by=principal.id, **values)
         session.add(offer)
-        _note(session, principal, "drafted", offer)
+        note(session, principal, "drafted", offer)
         return offer.id
 
 
 def edit(house: House, principal: Principal, offer_id: UUID, said: OfferIn) -> None:
     """Change a draft; one that waits becomes a draft again. Raises NotFound, NotAllowed, OfferMovedOn once approved, InvalidField."""
     with house.db.session() as session:
-        offer = _locked(session, principal, offer_id)
-        if offer.approved_at is not None:
-            raise OfferMovedOn
+        offer = _draft_again(session, principal, offer_id)
         values = check(session, principal, said)
         if session.exec(select(OfferCoupon.id).where(OfferCoupon.offer_id == offer_id).limit(1)).first():
-            scope = _holder(offer) != _holder(Offer(**{**offer.model_dump(), **values}))
+            scope = offer.holder != Offer(**{**offer.model_dump(), **values}).holder
             if scope or values["kind"] is not OfferKind.COUPON:
                 reason = N_("已经有券码名单，种类和由谁提供不能再改。")
                 raise InvalidField(errors=[{"field": "kind", "reason": reason}])
             values["stock"] = offer.stock
         for name, value in values.items():
             setattr(offer, name, value)
-        offer.drafted_by, offer.submitted_at = principal.id, None
-        session.add(offer)
-        _note(session, principal, "edited", offer)
+        note(session, principal, "edited", offer)
+
+
+def _draft_again(session: Session, principal: Principal, offer_id: UUID) -> Offer:
+    """An offer that is not approved yet, in its turn: whoever changes it is who drafted it, and it has to be submitted again."""
+    offer = locked(session, principal, offer_id)
+    if offer.approved_at is not None:
+        raise OfferMovedOn
+    offer.drafted_by, offer.submitted_at = principal.id, None
+    session.add(offer)
+    return offer
 
 
 def submit(house: House, principal: Principal, offer_id: UUID) -> None:
     """Ask the bureau to approve a draft. Again changes nothing. Raises NotFound, NotAllowed, OfferMovedOn, InvalidField (no stock)."""
     with house.db.session() as session:
-        offer = _locked(session, principal, offer_id)
+        offer = locked(session, principal, offer_id)
         if offer.submitted_at is not None:
             return
         if not offer.stock:
@@ -80,70 +84,48 @@ def submit(house: House, principal: Principal, offer_id: UUID) -> None:
             raise InvalidField(errors=[{"field": "closes_at", "reason": N_("结束时间已经过了，请先改。")}])
         offer.drafted_by, offer.submitted_at, offer.returned_because = principal.id, clock.now(), ""
         session.add(offer)
-        _note(session, principal, "submitted", offer)
+        note(session, principal, "submitted", offer)
 
 
-# --- coupons -----------------------------------------------------------------------------------------------
+# --- the picture -------------------------------------------------------------------------------------------
 
 
-def import_coupons(house: House, principal: Principal, offer_id: UUID, text: str) -> int:
-    """Add codes to a coupon offer, one a line; how many. All of the list or nothing.
+def set_picture(house: House, principal: Principal, offer_id: UUID, picture: Picture, words: str) -> None:
+    """Give a draft its picture, in place of the one before; one that waits becomes a draft again.
 
-    Raises NotFound, NotAllowed, InvalidField with the line and the reason of each that is empty of sense, there twice, or
-    there already among the codes of the same giver.
+    `words` say what is on it. Raises NotFound, NotAllowed, OfferMovedOn once approved, InvalidField (``picture_words``).
     """
-    lines = [(number, line.strip().strip(",;").strip()) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, code) for number, code in lines if code]
-
-    def work(connection: Connection) -> int:
-        with session_on(connection) as session:
-            offer = _locked(session, principal, offer_id)
-            if offer.kind is not OfferKind.COUPON:
-                raise NotFound
-            holder = _holder(offer)
-            mine = OfferCoupon.holder == holder
-            wanted = {code for _, code in lines}
-            known = (
-                set(session.exec(select(OfferCoupon.code).where(mine, col(OfferCoupon.code).in_(wanted))))
-                if len(wanted) <= MOST_COUPONS
-                else set()
-            )
-            _check_list(lines, known)
-            session.add_all(OfferCoupon(offer_id=offer_id, holder=holder, code=code) for _, code in lines)
-            offer.stock += len(lines)
-            session.add(offer)
-            _note(session, principal, "coupons_imported", offer, count=len(lines))
-            return len(lines)
-
-    return house.db.run(work)  # of two lists at once with the same code the second is told
+    words = " ".join(words.split())
+    if len(words) > MOST_WORDS:
+        reason = N_("最多 %(most)s 个字。")
+        raise InvalidField(
+            errors=[{"field": "picture_words", "reason": reason, "params": {"most": MOST_WORDS}}]
+        )
+    with house.db.session() as session:
+        offer = _draft_again(session, principal, offer_id)
+        kept = OfferPicture(
+            offer_id=offer_id,
+            digest=offer_pictures.digest_of(picture),
+            width=picture.width,
+            height=picture.height,
+            words=words,
+            large=picture.large,
+            small=picture.small,
+        )
+        session.merge(kept)
+        note(session, principal, "picture_set", offer, digest=kept.digest)
 
 
-def _check_list(lines: Sequence[tuple[int, str]], known: set[str]) -> None:
-    errors: Errors = []
-    if not 1 <= len(lines) <= MOST_COUPONS:
-        reason = N_("一次请导入 1 到 %(most)s 个券码，每行一个。")
-        raise InvalidField(errors=[{"field": "codes", "reason": reason, "params": {"most": MOST_COUPONS}}])
-    first: dict[str, int] = {}
-    for number, code in lines:
-        if len(code) > 64 or not code.isprintable() or any(mark in code for mark in ",;\t"):
-            reason, more = N_("第 %(line)s 行：券码应为 1 到 64 个字，每行一个。"), {}
-        elif code in first:
-            reason, more = N_("第 %(line)s 行：和第 %(first)s 行重复。"), {"first": first[code]}
-        elif code in known:
-            reason, more = N_("第 %(line)s 行：这个券码以前导入过。"), {}
-        else:
-            first[code] = number
-            continue
-        errors.append({"field": "codes", "reason": reason, "params": {"line": number, **more}})
-    if errors:
-        raise InvalidField(errors=errors[:50])
-
-
-def _holder(offer: Offer) -> str:
-    """Whose coupon codes an offer's are."""
-    if offer.organisation_id:
-        return f"organisation:{offer.organisation_id.hex}"
-    return f"division:{offer.division_code}"
+def remove_picture(house: House, principal: Principal, offer_id: UUID) -> None:
+    """Take the picture of a draft away; without one nothing changes. Raises like `set_picture`."""
+    with house.db.session() as session:
+        offer = locked(session, principal, offer_id)
+        found = session.get(OfferPicture, offer_id)
+        if found is None:
+            return
+        _draft_again(session, principal, offer_id)
+        session.delete(found)
+        note(session, principal, "picture_removed", offer)
 
 
 # --- the bureau --------------------------------------------------------------------------------------------
@@ -164,7 +146,7 @@ def approve(house: House, principal: Principal, offer_id: UUID, read: str) -> No
         offer = _to_decide(session, principal, offer_id, read)
         offer.approved_by, offer.approved_at = principal.id, clock.now()
         session.add(offer)
-        _note(session, principal, "approved", offer)
+        note(session, principal, "approved", offer)
 
 
 def send_back(house: House, principal: Principal, offer_id: UUID, read: str, because: str) -> None:
@@ -174,11 +156,11 @@ def send_back(house: House, principal: Principal, offer_id: UUID, read: str, bec
         offer = _to_decide(session, principal, offer_id, read)
         offer.submitted_at, offer.returned_because = None, because
         session.add(offer)
-        _note(session, principal, "sent_back", offer, because)
+        note(session, principal, "sent_back", offer, because)
 
 
 def _to_decide(session: Session, principal: Principal, offer_id: UUID, read: str) -> Offer:
-    offer = _locked(session, principal, offer_id, APPROVERS)
+    offer = locked(session, principal, offer_id, APPROVERS)
     if offer.approved_at is not None or offer.submitted_at is None or mark_of(offer) != read:
         raise OfferMovedOn
     if offer.drafted_by == principal.id:
@@ -205,7 +187,7 @@ def set_stock(house: House, principal: Principal, offer_id: UUID, stock: str, be
     if errors:
         raise InvalidField(errors=errors)
     with house.db.session() as session:
-        offer = _locked(session, principal, offer_id)
+        offer = locked(session, principal, offer_id)
         if offer.kind is OfferKind.COUPON:
             reason = N_("券码有多少，就有多少份；要加，请导入名单。")
             raise InvalidField(errors=[{"field": "stock", "reason": reason}])
@@ -216,32 +198,32 @@ def set_stock(house: House, principal: Principal, offer_id: UUID, stock: str, be
             )
         offer.stock = wanted
         session.add(offer)
-        _note(session, principal, "stock_set", offer, because, stock=wanted)
+        note(session, principal, "stock_set", offer, because, stock=wanted)
 
 
 def pause(house: House, principal: Principal, offer_id: UUID, *, paused: bool) -> None:
     """Stop giving vouchers for a while, or go on; those given stay good. Raises NotFound, NotAllowed, OfferMovedOn."""
     with house.db.session() as session:
-        offer = _locked(session, principal, offer_id)
+        offer = locked(session, principal, offer_id)
         if offer.approved_at is None or offer.ended_at is not None:
             raise OfferMovedOn
         if (offer.paused_at is not None) != paused:
             offer.paused_at = clock.now() if paused else None
             session.add(offer)
-            _note(session, principal, "paused" if paused else "resumed", offer)
+            note(session, principal, "paused" if paused else "resumed", offer)
 
 
 def end(house: House, principal: Principal, offer_id: UUID, because: str) -> None:
     """End an offer for good; vouchers given stay good. Again changes nothing. Raises NotFound, NotAllowed, OfferMovedOn, InvalidField."""
     because = audit.reason(because)
     with house.db.session() as session:
-        offer = _locked(session, principal, offer_id)
+        offer = locked(session, principal, offer_id)
         if offer.approved_at is None:
             raise OfferMovedOn
         if offer.ended_at is None:
             offer.ended_at = clock.now()
             session.add(offer)
-            _note(session, principal, "ended", offer, because)
+            note(session, principal, "ended", offer, because)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -262,15 +244,13 @@ def managed(session: Session, principal: Principal, offer_id: UUID, roles: Seque
     return found
 
 
-def _locked(
-    session: Session, principal: Principal, offer_id: UUID, roles: Sequence[Role] = OFFERERS
-) -> Offer:
+def locked(session: Session, principal: Principal, offer_id: UUID, roles: Sequence[Role] = OFFERERS) -> Offer:
     """An offer in the scope of `principal`, in its turn: others wait until this transaction ends."""
     managed(session, principal, offer_id, roles)
     return session.get_one(Offer, offer_id, with_for_update=True, populate_existing=True)
 
 
-def _note(
+def note(
     session: Session, principal: Principal, deed: str, offer: Offer, because: str = "", **more: Any
 ) -> None:
     audit.note_by(

@@ -1,6 +1,7 @@
 """Staff's pages of offers: drafting and running them in the console, approving them and funding pools in the bureau."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -9,15 +10,24 @@ from flask_babel import gettext as _
 from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import offer_desk, offer_forms, reward_pools
+from rewards import coupons as coupon_lists, offer_desk, offer_forms, offer_pictures, reward_pools
 from rewards.offer_desk import APPROVERS
 from rewards.offer_forms import OFFERERS, OfferIn
+from rewards.offer_pages import jpeg_answer
 from rewards.offers import OFFER_KIND_NAMES, Seen
 from rewards.reward_pools import FUNDERS, PoolIn
 from rewards.scopes import scopes_of
 from tanpuhui import clock
 from tanpuhui.divisions import Division, children
-from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
+from tanpuhui.errors import (
+    FileTooLarge,
+    InvalidField,
+    NotFound,
+    OfferMovedOn,
+    PhotoTooLarge,
+    PhotoUnreadable,
+    TanpuhuiError,
+)
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
 from tanpuhui.web.forms import chosen_id, form_errors, local_moment
 from tanpuhui.web.problems import document
@@ -25,6 +35,9 @@ from tanpuhui.web.problems import document
 blueprint = Blueprint("offer_desk", __name__, template_folder="templates")
 
 Answer = str | AnyResponse | tuple[str, int]
+
+#: The largest form with a file that is read at all; a file that is too large for what it is is refused beside its field.
+MOST_BODY = 24 * 1024 * 1024
 
 _TYPED = ("kind", "title", "words", "collect_at", "price", "stock", "per_person", "good_days", "scope")
 
@@ -191,13 +204,68 @@ def end(offer_id: UUID) -> Answer:
 @blueprint.post("/console/offers/<uuid:offer_id>/coupons")
 @staff_required(*OFFERERS)
 def coupons(offer_id: UUID) -> Answer:
-    """Import a list of codes: all of it, or nothing with the reason for each line."""
+    """Import a list of codes, pasted or from a file: all of it, or nothing with the reason for each line."""
+    sent, typed = _sent("file"), request.form.get("codes", "")
+    if sent is not None and typed.strip():
+        both = {"file": _("请只选一种：传文件，或者贴在下面。")}
+        return _one_page(offer_id, both, status=InvalidField.status)
     try:
-        count = offer_desk.import_coupons(house(), staff(), offer_id, request.form.get("codes", ""))
+        listed = coupon_lists.pasted(typed) if sent is None else coupon_lists.in_file(sent)
+        count = coupon_lists.import_codes(house(), staff(), offer_id, listed)
     except InvalidField as error:
         lines = [entry["reason"] for entry in document(error)["errors"]]
-        return _one_page(offer_id, {"codes": lines[0]}, status=error.status, lines=lines)
+        field = "codes" if sent is None else "file"
+        return _one_page(offer_id, {field: lines[0]}, status=error.status, lines=lines)
+    except OfferMovedOn as error:
+        return _one_page(offer_id, form_errors(error), status=error.status)
     return redirect(url_for("offer_desk.one", offer_id=offer_id, imported=count), 303)
+
+
+coupons.most_body = MOST_BODY  # type: ignore[attr-defined]
+coupons.too_large = FileTooLarge  # type: ignore[attr-defined]
+
+
+@blueprint.post("/console/offers/<uuid:offer_id>/picture")
+@staff_required(*OFFERERS)
+def put_picture(offer_id: UUID) -> Answer:
+    """Give a draft its picture, or another one; what is wrong with the file is said beside it."""
+    sent, words = _sent("picture"), request.form.get("picture_words", "")[:400]
+    if sent is None:
+        return _one_page(offer_id, {"picture": _("请先选一张图片。")}, status=InvalidField.status)
+    try:
+        offer_desk.set_picture(house(), staff(), offer_id, offer_pictures.read(sent), words)
+    except (InvalidField, OfferMovedOn, PhotoTooLarge, PhotoUnreadable) as error:
+        field = "picture" if isinstance(error, PhotoTooLarge | PhotoUnreadable) else ""
+        return _one_page(offer_id, form_errors(error, field), status=error.status)
+    return redirect(url_for("offer_desk.one", offer_id=offer_id, _anchor="picture-of"), 303)
+
+
+def _sent(name: str) -> bytes | None:
+    """The file of a field, if one was chosen."""
+    sent = request.files.get(name)
+    if sent is None:
+        return None
+    with closing(sent):
+        return sent.read() if sent.filename else None
+
+
+put_picture.most_body = MOST_BODY  # type: ignore[attr-defined]
+
+
+@blueprint.post("/console/offers/<uuid:offer_id>/picture/remove")
+@staff_required(*OFFERERS)
+def remove_picture(offer_id: UUID) -> Answer:
+    """Take the picture of a draft away."""
+    return _do(offer_id, lambda: offer_desk.remove_picture(house(), staff(), offer_id))
+
+
+@blueprint.get("/console/offers/<uuid:offer_id>/picture.jpg")
+@staff_required(*OFFERERS)
+def picture(offer_id: UUID) -> Answer:
+    """The picture of an offer in one's scope, approved or not."""
+    with house().db.reading_session() as session:
+        offer_desk.managed(session, staff(), offer_id)
+        return jpeg_answer(offer_pictures.file_of(session, offer_id, "large"))
 
 
 def _do(offer_id: UUID, work: Callable[[], Any], reason: str = "reason") -> Answer:

@@ -4,18 +4,19 @@ import json
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import ledger, offers, redemptions, vouchers
+from rewards import ledger, offer_pictures, offers, redemptions, vouchers
 from rewards.offers import OFFER_ICONS, OFFER_KIND_NAMES, OFFER_STATE_NAMES, OfferKind, OfferState, Seen
 from rewards.public_pools import campaign_pools, public_pools
 from rewards.vouchers import VOUCHER_STATE_NAMES, VoucherState
 from tanpuhui import clock, families, ids, qr, signing
 from tanpuhui.errors import NotFound, TanpuhuiError
 from tanpuhui.people import Resident
+from tanpuhui.web.assets import FOREVER
 from tanpuhui.web.auth import house, resident, resident_required, visitor
 from tanpuhui.web.forms import form_errors
 
@@ -71,6 +72,23 @@ def vouchers_waiting() -> int:
 def one(offer_id: UUID) -> Answer:
     """What it is, what it takes, what one has, what is left, until when, and where it is collected."""
     return _offer_page(offer_id)
+
+
+@blueprint.get("/rewards/offers/<uuid:offer_id>/<any(small, large):size>-<digest>.jpg")
+def picture(offer_id: UUID, size: str, digest: str) -> Answer:
+    """The picture of an approved offer. Its address names its contents, so it is kept for ever."""
+    with house().db.reading_session() as session:
+        found = offers.public_offer(session, offer_id)
+        if found.picture is None or found.picture.digest != digest:
+            raise NotFound
+        answer = jpeg_answer(offer_pictures.file_of(session, offer_id, size))
+    answer.headers["Cache-Control"] = FOREVER
+    return answer
+
+
+def jpeg_answer(jpeg: bytes) -> AnyResponse:
+    """A picture as the answer of a page."""
+    return Response(jpeg, mimetype="image/jpeg")
 
 
 def _offer_page(offer_id: UUID, error: TanpuhuiError | None = None) -> Answer:

@@ -17,8 +17,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import Field, Session, SQLModel, col
 
+from rewards.offer_pictures import OfferPicture, PictureSeen
 from rewards.reward_pools import RewardPool
 from tanpuhui import clock, ids
 from tanpuhui.db import enum_type
@@ -147,6 +148,13 @@ class Offer(SQLModel, table=True):
         """Whether it is given the moment the points are."""
         return self.kind in AT_ONCE
 
+    @property
+    def holder(self) -> str:
+        """Whose coupon codes its are."""
+        if self.organisation_id:
+            return f"organisation:{self.organisation_id.hex}"
+        return f"division:{self.division_code}"
+
     def state(self, now: datetime) -> OfferState:
         """Where it stands at a moment."""
         if self.approved_at is None:
@@ -241,12 +249,13 @@ GUARDS = (
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An offer, who gives it, the title of its pool and what the pool has left; `told`: whether numbers may be told."""
+    """An offer, who gives it, the pool that pays, and its picture if it has one; `told`: whether numbers may be told."""
 
     offer: Offer
     held_by: str
     pool: RewardPool
     told: bool = True
+    picture: PictureSeen | None = None
 
     @property
     def left(self) -> int | None:
@@ -261,20 +270,34 @@ class Seen:
         return min(offer.left, self.pool.left // offer.price) if offer.price else offer.left
 
 
+#: What is said of a picture: its bytes stay where they are.
+_PICTURE: tuple[Any, ...] = (
+    OfferPicture.digest,
+    OfferPicture.width,
+    OfferPicture.height,
+    OfferPicture.words,
+)
+
+
 def seen(session: Session, *which: Any, limit: int = 200, order: Any = None) -> list[Seen]:
     """The offers for which `which` holds; the latest drafted first, if no order is said."""
+    name = sa.func.coalesce(col(Organisation.name), col(Division.name))
     query: Any = (
-        select(Offer, sa.func.coalesce(col(Organisation.name), col(Division.name)), RewardPool)
+        sa.select(Offer, name, RewardPool, *_PICTURE)
         .join(Division, col(Division.code) == col(Offer.division_code))
         .join(Organisation, col(Organisation.id) == col(Offer.organisation_id), isouter=True)
         .join(RewardPool, col(RewardPool.id) == col(Offer.pool_id))
+        .join(OfferPicture, col(OfferPicture.offer_id) == col(Offer.id), isouter=True)
         .where(*which)
         .order_by(col(Offer.id).desc() if order is None else order)
         .limit(limit)
     )
     rows = session.exec(query).all()
     told = _told(session.connection(), [offer for offer, *_ in rows])
-    return [Seen(offer, name, pool, offer.id in told) for offer, name, pool in rows]
+    return [
+        Seen(offer, name, pool, offer.id in told, PictureSeen(*picture) if picture[0] else None)
+        for offer, name, pool, *picture in rows
+    ]
 
 
 def _told(connection: Connection, found: list[Offer]) -> set[UUID]:

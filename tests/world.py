@@ -30,6 +30,7 @@ from rewards import (
     offer_forms,
     redemptions,
 )
+from rewards.coupons import import_codes, pasted
 from rewards.draws import Draw, DrawIn, Prize
 from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
@@ -335,7 +336,7 @@ class World:
         by = by or self.organiser
         offer_id = offer_desk.draft(self.house, by, self.offer_in(**changes))
         if coupons:
-            offer_desk.import_coupons(self.house, by, offer_id, coupons)
+            import_codes(self.house, by, offer_id, pasted(coupons))
         self.approve_offer(offer_id, by)
         return offer_id
 

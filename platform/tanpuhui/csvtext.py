@@ -42,7 +42,7 @@ def parse_sheet(name: str, raw: bytes) -> Sheet:
     """The same for the bytes of a file, which is called `name`."""
     sheet = Sheet(name)
     try:
-        content = _decode(raw)
+        content = decode(raw)
     except ValueError as error:
         sheet.problems.append(Problem(sheet.file, 0, "", str(error)))
         return sheet
@@ -67,7 +67,7 @@ def parse_sheet(name: str, raw: bytes) -> Sheet:
     return sheet
 
 
-def _decode(raw: bytes) -> str:
+def decode(raw: bytes) -> str:
     """The text of a file. Raises ValueError when it is in neither encoding.
 
     Nearly any bytes pass as GB18030, so that a UTF-8 file with a damaged character would come out as

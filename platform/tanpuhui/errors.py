@@ -87,6 +87,13 @@ class TooLarge(InvalidInput):
     next_step = N_("一次最多提交 64 KB，大约七千个汉字。请返回上一页，删短一些再提交，填写的内容还在。")
 
 
+class FileTooLarge(InvalidInput):
+    """The file is larger than the form takes."""
+
+    code, status, text = "file_too_large", 413, N_("这个文件太大。")
+    next_step = N_("请返回上一页，换一个小一些的文件再传，填写的内容还在。")
+
+
 class UnsupportedMedia(InvalidInput):
     """Not JSON where JSON is asked for."""
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from rewards import counter, offer_desk, offers, reward_pools
+from rewards import counter, coupons, offer_desk, offers, reward_pools
 from rewards.offers import Offer, OfferState
 from rewards.public_pools import public_pools
 from rewards.reward_pools import PoolIn, RewardPool
@@ -82,28 +82,37 @@ def test_a_draft_out_of_shape_is_refused_beside_each_field(world: World) -> None
 def test_a_coupon_list_with_doubles_is_refused_whole_line_by_line(world: World) -> None:
     offer_id = offer_desk.draft(world.house, world.organiser, world.offer_in(kind="coupon"))
     assert "stock" in wrong(lambda: offer_desk.submit(world.house, world.organiser, offer_id))
-    assert offer_desk.import_coupons(world.house, world.organiser, offer_id, "A-1\n\n A-2 ,\r\n") == 2
+    assert (
+        coupons.import_codes(
+            world.house, world.organiser, offer_id, coupons.pasted("券码\r\nA-1\r\n A-2 ,\r\n\r\n")
+        )
+        == 2
+    )
     before = contents(world.house)
 
     def refused(text: str) -> list[str]:
         with pytest.raises(InvalidField) as error:
-            offer_desk.import_coupons(world.house, world.organiser, offer_id, text)
+            coupons.import_codes(world.house, world.organiser, offer_id, coupons.pasted(text))
         return [one["reason"] % one.get("params", {}) for one in error.value.params["errors"]]
 
-    assert refused("B-1\nB-2\nB-1\nA-2\n" + "x" * 65) == [
+    assert refused("B-1\nB-2\nB-1\nA-2\n" + "x" * 65 + "\n\nB-3\0\n") == [
         "第 3 行：和第 1 行重复。",
         "第 4 行：这个券码以前导入过。",
         "第 5 行：券码应为 1 到 64 个字，每行一个。",
+        "第 6 行：是空的，是不是漏了一个券码？",
+        "第 7 行：券码应为 1 到 64 个字，每行一个。",
     ]
+    many = [f"M-{number}" for number in range(coupons.MOST_COUPONS + 1)]
+    assert refused("\n".join(["code", *many])) == ["第 5002 行：一次最多 5000 个，从这一行起请另外导入。"]
     assert len(refused("")) == 1
     another = offer_desk.draft(world.house, world.organiser, world.offer_in(kind="coupon"))
     with pytest.raises(InvalidField):  # the same giver's code in another offer
-        offer_desk.import_coupons(world.house, world.organiser, another, "A-1")
+        coupons.import_codes(world.house, world.organiser, another, coupons.pasted("A-1"))
     assert written(before, contents(world.house)).keys() <= {"offer", "reward_pool", "audit_entry", "staff"}
     assert seen(world, offer_id).offer.stock == 2
     lists = [
-        lambda: offer_desk.import_coupons(world.house, world.organiser, offer_id, "C-1\nC-2"),
-        lambda: offer_desk.import_coupons(world.house, world.organiser, another, "C-2\nC-3"),
+        lambda: coupons.import_codes(world.house, world.organiser, offer_id, coupons.pasted("C-1\nC-2")),
+        lambda: coupons.import_codes(world.house, world.organiser, another, coupons.pasted("C-2\nC-3")),
     ]
     assert sorted(codes(at_once(lists))) == ["invalid_fields", "ok"]
     assert world.breaches() == []
@@ -341,7 +350,7 @@ def test_a_stranger_reaches_no_pool_and_no_offer(world: World) -> None:
         lambda: offer_desk.pause(world.house, stranger, offer, paused=True),
         lambda: offer_desk.end(world.house, stranger, offer, "不归我管"),
         lambda: offer_desk.submit(world.house, stranger, offer),
-        lambda: offer_desk.import_coupons(world.house, stranger, offer, "A"),
+        lambda: coupons.import_codes(world.house, stranger, offer, coupons.pasted("A")),
         lambda: offer_desk.approve(world.house, stranger, offer, "x"),
         lambda: reward_pools.set_budget(world.house, stranger, pool, "1", "不归我管"),
         lambda: reward_pools.create_pool(

@@ -17,6 +17,7 @@ from activities.campaign_templates import shipped
 from activities.sites import Site, SiteIn, create_site
 from rewards import draws, offer_desk
 from rewards.draws import DrawIn, Prize
+from rewards.offer_pictures import Picture
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
 from tanpuhui.errors import InvalidField, NotAllowed
@@ -204,6 +205,7 @@ class Tenant:
         badge |= {"pool_id": self.pool, "title": f"{name}纪念章"}
         self.offer = world.offer(self.organiser, **badge)
         self.draft = offer_desk.draft(world.house, self.organiser, world.offer_in(**badge))
+        offer_desk.set_picture(world.house, self.organiser, self.draft, Picture(b"jpeg", b"jpeg", 1, 1), "")
         self.voucher = world.redeem(world.resident(), self.offer)["voucher"]
         with world.house.db.reading_session() as session:
             self.notice = campaign_notices.notices_of(session, self.campaign.id)[0].id
@@ -298,9 +300,13 @@ def typed(fields: dict[str, Any]) -> dict[str, str]:
 FILE = shipped()["environment-day"].text.replace('"environment-day"', '"not-of-ours"')
 
 
+#: Steps of an offer that nobody approved yet.
+OF_DRAFTS = {"/edit", "/submit", "/picture", "/picture/remove", "/picture.jpg"}
+
+
 def _offer(step: str, desk: str = "/console/offers") -> Callable[[Tenant], str]:
-    """The address of a step of a tenant's offer; `draft`: of the one that nobody approved yet."""
-    return lambda them: f"{desk}/{them.draft if step in {'/edit', '/submit'} else them.offer}{step}"
+    """The address of a step of a tenant's offer; of a draft where it is a draft's."""
+    return lambda them: f"{desk}/{them.draft if step in OF_DRAFTS else them.offer}{step}"
 
 
 def _counter(step: str) -> Callable[[Tenant], str]:
@@ -460,6 +466,9 @@ ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict
     ("POST", "offer_desk.pause", _offer("/pause"), lambda _: {"paused": "yes"}, 403),
     ("POST", "offer_desk.end", _offer("/end"), lambda _: {"end_reason": "不归我管"}, 403),
     ("POST", "offer_desk.coupons", _offer("/coupons"), lambda _: {"codes": "A-1"}, 403),
+    ("GET", "offer_desk.picture", _offer("/picture.jpg"), lambda _: {}, 403),
+    ("POST", "offer_desk.put_picture", _offer("/picture"), lambda _: {"picture_words": "冒名"}, 403),
+    ("POST", "offer_desk.remove_picture", _offer("/picture/remove"), lambda _: {}, 403),
     ("GET", "offer_desk.bureau", lambda _: "/bureau/rewards", lambda _: {}, 200),
     (
         "POST",

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, PngImagePlugin
 
-from activities import pictures
 from activities.fingerprints import NEAR, SIDE, distance, fingerprint, is_flat, near_parts, parts
 from activities.photos import MOST_BYTES
 from activities.pictures import read_photo
+from tanpuhui import pictures
 from tanpuhui.errors import PhotoBlank, PhotoTooLarge, PhotoUnreadable
 
 TELL_TALE = b"TELL-TALE-310106"

@@ -97,13 +97,13 @@ class _FormSessions(SecureCookieSessionInterface):
 
 
 def _allow_files() -> None:
-    """A view whose form may carry a photo says how large it is at most: `most_body`. Raises PhotoTooLarge."""
+    """A view whose form may carry a file says how large it is at most: `most_body`. Raises its `too_large`, if not PhotoTooLarge."""
     view = current_app.view_functions.get(request.endpoint or "")
     most = getattr(view, "most_body", None)
     if most is not None:
         request.max_content_length = most
         if (request.content_length or 0) > most:
-            raise PhotoTooLarge
+            raise getattr(view, "too_large", PhotoTooLarge)
 
 
 def choose_language() -> str:

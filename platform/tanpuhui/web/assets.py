@@ -12,7 +12,7 @@ from flask import Flask, Response, abort, request, url_for
 
 FOLDER = Path(__file__).parent / "static"
 
-_FOREVER = "public, max-age=31536000, immutable"
+FOREVER = "public, max-age=31536000, immutable"
 _TYPES = {
     ".css": "text/css",
     ".js": "text/javascript",
@@ -91,7 +91,7 @@ def _serve(filename: str) -> Response:
             response.headers["Content-Encoding"] = "gzip"
             tag += "-gzip"
     response.set_etag(tag)
-    response.headers["Cache-Control"] = _FOREVER if stated == fingerprint(name) else "no-cache"
+    response.headers["Cache-Control"] = FOREVER if stated == fingerprint(name) else "no-cache"
     return response.make_conditional(request)  # type: ignore[return-value]
 
 
