@@ -130,6 +130,16 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
     assert not errors, errors
 
 
+def go(page: Page, entry: str) -> None:
+    """Follow an entry of the staff menu, from the bar or from behind 全部."""
+    bar = page.get_by_role("navigation", name="主导航")
+    link = bar.get_by_role("link", name=entry, exact=True)
+    expect(bar).to_be_visible()
+    if not link.count():
+        bar.locator("summary", has_text="全部").click()
+    link.first.click()
+
+
 def picture(page: Page, name: str) -> None:
     """Keep a screenshot as a test artifact: what a phone shows at once, or a whole desktop page."""
     ARTIFACTS.mkdir(exist_ok=True)

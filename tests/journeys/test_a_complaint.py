@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.journeys.conftest import DESK, PHONE, NewPage, Served, picture
+from tests.journeys.conftest import DESK, PHONE, NewPage, Served, go, picture
 from tests.journeys.test_first_credit import join, read, set_up_a_canteen
 
 pytestmark = pytest.mark.browser
@@ -33,7 +33,7 @@ def test_a_complaint_is_written_answered_read_and_closed(served: Served, new_pag
     thread = phone.url
 
     officer.goto(f"{served.base}/bureau")
-    officer.get_by_role("link", name="来信").click()
+    go(officer, "来信")
     officer.get_by_role("link", name=number).click()
     expect(officer.get_by_text("隔了两个小时再来吃饭", exact=False)).to_be_visible()
     assert "13812340007" not in officer.content()

@@ -11,7 +11,7 @@ from tanpuhui.rooms import build_house
 from tanpuhui.sessions import new_session
 from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
-from tests.journeys.conftest import DESK, PHONE, NewPage, Served, picture, serving
+from tests.journeys.conftest import DESK, PHONE, NewPage, Served, go, picture, serving
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +48,7 @@ def test_an_awaited_day_gets_its_date_and_everybody_sees_it(tmp_path: Path, new_
         picture(phone, "calendar-awaiting")
 
         desk.goto(f"{served.base}/bureau")
-        desk.get_by_role("link", name="日历", exact=True).click()
+        go(desk, "日历")
         desk.get_by_role("link", name=f"{year} 年", exact=True).click()
         row = desk.locator("#low_carbon_day")
         expect(row).to_contain_text("等待公布")

@@ -15,7 +15,7 @@ from tanpuhui.rooms import House, build_house
 from tanpuhui.sessions import new_session
 from tanpuhui.staff import Role
 from tanpuhui.web.auth import COOKIES
-from tests.journeys.conftest import DESK, PHONE, NewPage, Served, picture, serving
+from tests.journeys.conftest import DESK, PHONE, NewPage, Served, go, picture, serving
 from tests.world import COMMUNITY
 
 pytestmark = pytest.mark.browser
@@ -44,7 +44,7 @@ def furnish(house: House) -> tuple[list[Resident], dict[Role, str]]:
 def announce(desk: Page, served: Served, starts_at: datetime) -> str:
     """A repair day with two places, by the form; a refused form keeps what was typed."""
     desk.goto(f"{served.base}/console")
-    desk.get_by_role("link", name="现场活动").first.click()
+    go(desk, "现场活动")
     desk.get_by_role("link", name="新建现场活动").first.click()
     desk.fill("[name=title]", "旧衣修补日")
     desk.select_option("[name=kind]", "repair_day")

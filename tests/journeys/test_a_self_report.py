@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.journeys.conftest import DESK, PHONE, NewPage, Served, picture
+from tests.journeys.conftest import DESK, PHONE, NewPage, Served, go, picture
 from tests.journeys.test_first_credit import join, read, set_up_a_canteen
 from tests.unit.test_pictures import file_of, scene
 
@@ -18,7 +18,7 @@ def test_walking_and_a_cup_are_reported(served: Served, new_page: NewPage, tmp_p
     officer = new_page(DESK)
     printed = read(Image.open(io.BytesIO(set_up_a_canteen(officer, served))))
     officer.goto(f"{served.base}/bureau")
-    officer.get_by_role("link", name="自报").click()
+    go(officer, "自报")
     expect(officer.get_by_text("现在关闭")).to_be_visible()
     for value in ("walk", "own_cup", "clean_plate"):
         officer.check(f"[value={value}]")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import DESK, PHONE, NewPage, Served, picture
+from tests.journeys.conftest import DESK, PHONE, NewPage, Served, go, picture
 from tests.journeys.test_first_credit import PASSWORD, join, read
 
 pytestmark = pytest.mark.browser
@@ -32,13 +32,13 @@ def test_an_honour_from_nomination_to_revocation(served: Served, new_page: NewPa
     nominator.get_by_role("button", name="生成一次性链接").click()
     come_in(officer, nominator.locator("code", has_text="/staff/first/").inner_text(), "生态环境局甲")
 
-    officer.get_by_role("link", name="荣誉评定").click()
+    go(officer, "荣誉评定")
     officer.fill("[name=title]", "低碳之星")
     officer.fill("[name=purpose]", "长期做绿色小事、并带动邻居一起做的居民")
     officer.get_by_role("button", name="设一项荣誉").click()
     expect(officer.get_by_text("低碳之星").first).to_be_visible()
 
-    nominator.get_by_role("link", name="荣誉提名").click()
+    go(nominator, "荣誉提名")
     nominator.get_by_role("link", name="提名", exact=True).click()
     nominator.get_by_role("radio", name="低碳之星").check()
     nominator.get_by_role("radio", name="一位居民").check()

@@ -1,4 +1,4 @@
-"""Staff's own pages: log-in, one-time links, the menu, and who works here for which organisation."""
+"""Staff's own pages: log-in, one-time links, and who works here for which organisation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +10,13 @@ from sqlmodel import Session, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from tanpuhui import sessions, staff as staff_service
-from tanpuhui.bureau import feedback_desk
 from tanpuhui.divisions import Division, DivisionLevel
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
 from tanpuhui.staff import ROLE_NAMES, Organisation, Role, RoleGrant, Staff
 from tanpuhui.web import auth
 from tanpuhui.web.auth import house, safe_next, staff, staff_required
 from tanpuhui.web.forms import form_errors
+from tanpuhui.web.staff_menu import menu
 
 blueprint = Blueprint("staff", __name__)
 
@@ -25,73 +25,17 @@ Answer = str | AnyResponse | tuple[str, int]
 HELPERS_INVITED_BY = tuple(staff_service.INVITERS[Role.HELPER])
 
 
-def places() -> list[tuple[str, str, str, str]]:
-    """The menu of staff: (key, address, icon, text) of what their roles open."""
-    roles = auth.roles_here()
-    managers = {Role.ORGANISER, Role.OFFICER, Role.ADMIN}
-    letters = feedback_desk.menu_text() if roles & {Role.OFFICER, Role.ADMIN} else ""
-    menu = [
-        (managers, "sites", "console.sites", "place", gettext("点位")),
-        (managers, "signals", "signals.listed", "alert", gettext("异常提示")),
-        (managers, "campaigns", "campaigns.listed", "flag", gettext("活动")),
-        (managers | {Role.HELPER}, "helping", "helping.desks", "scan", gettext("登记台")),
-        (managers | {Role.HELPER}, "cards", "cards.listed", "person", gettext("会员卡")),
-        (managers | {Role.HELPER}, "gatherings", "gathering_desk.listed", "people", gettext("现场活动")),
-        (managers | {Role.MERCHANT}, "counter", "counter.scan", "parcel", gettext("兑换台")),
-        (managers | {Role.MERCHANT}, "offers", "offer_desk.listed", "points", gettext("兑换")),
-        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "bureau", "bureau.overview", "chart", gettext("统计")),
-        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "synergy", "synergy.indicators", "leaf", gettext("协同")),
-        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "factors", "factor_desk.factors", "sum", gettext("因子")),
-        (
-            {Role.OFFICER, Role.ADMIN, Role.AUDITOR},
-            "declarations",
-            "declarations.listed",
-            "share",
-            gettext("申报"),
-        ),
-        ({Role.OFFICER, Role.ADMIN, Role.AUDITOR}, "ledger", "ledger.bureau", "shield", gettext("账本")),
-        (
-            {Role.OFFICER, Role.ADMIN, Role.AUDITOR},
-            "observances",
-            "observances.listed",
-            "calendar",
-            gettext("日历"),
-        ),
-        ({Role.OFFICER}, "approvals", "approvals.queue", "key", gettext("审批")),
-        ({Role.OFFICER, Role.ADMIN}, "rewards", "offer_desk.bureau", "points", gettext("奖励")),
-        (managers, "reviews", "reviews.queue", "check", gettext("审核")),
-        ({Role.OFFICER, Role.ADMIN}, "self_reports", "self_reports.desk", "list", gettext("自报")),
-        ({Role.OFFICER, Role.ADMIN}, "feedback", "feedback_desk.queue", "speech", letters),
-        ({Role.OFFICER, Role.ADMIN}, "adjustments", "adjustment_desk.queue", "points", gettext("积分调整")),
-        ({Role.OFFICER, Role.ADMIN}, "parked", "bureau.parked", "queue", gettext("待处理")),
-        ({Role.ORGANISER, Role.ADMIN}, "classes", "classes.listed", "people", gettext("班级")),
-        (managers | {Role.MERCHANT, Role.OFFICER}, "draws", "draw_desk.listed", "gift", gettext("抽奖")),
-        (managers, "nominations", "honour_desk.listed", "medal", gettext("荣誉提名")),
-        (
-            {Role.OFFICER, Role.ADMIN, Role.AUDITOR},
-            "honours",
-            "honour_desk.queue",
-            "medal",
-            gettext("荣誉评定"),
-        ),
-        ({Role.ADMIN}, "staff", "staff.members", "people", gettext("人员")),
-    ]
-    return [
-        (key, url_for(endpoint), icon, text) for allowed, key, endpoint, icon, text in menu if allowed & roles
-    ]
-
-
 @blueprint.app_context_processor
 def _for_every_page() -> dict[str, Any]:
-    return {"places": places}
+    return {"staff_menu": menu}
 
 
 @blueprint.get("/desk")
 @staff_required()
 def desk() -> Answer:
-    """Where a member of staff begins: the first place that their roles open."""
-    menu = places()
-    return redirect(menu[0][1] if menu else url_for("pages.home"))
+    """Where a member of staff begins: the first entry of their daily work."""
+    bar = menu().bar
+    return redirect(bar[0].href if bar else url_for("pages.home"))
 
 
 # --- log-in ------------------------------------------------------------------------------------------------
