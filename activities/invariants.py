@@ -12,6 +12,8 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from activities.catalogue import ActionKind
 from activities.clashes import ClashRule, one_deed
 from activities.limits import loads
+from activities.mass_balance import unequal
+from activities.recycling import DOWNSTREAM
 from activities.trees import early_checks
 from tanpuhui import clock
 from tanpuhui.db import session_on
@@ -290,7 +292,38 @@ GATHERINGS = (
     ),
 )
 
+_REVERSED = "SELECT 1 FROM hand_over_reversal r WHERE r.hand_over_id = h.id"
+
+RECOVERY = (
+    _rows(
+        "SELECT h.id FROM hand_over h JOIN site f ON f.id = h.from_site_id LEFT JOIN site t ON t.id = h.to_site_id "
+        f"WHERE h.from_site_id = h.to_site_id OR NOT ({DOWNSTREAM})",
+        "material is handed over downstream alone",
+    ),
+    _rows(
+        "SELECT h.from_site_id FROM hand_over h WHERE h.receipt IS NOT NULL "
+        f"AND NOT EXISTS ({_REVERSED}) GROUP BY h.from_site_id, h.receipt HAVING count(*) > 1",
+        "a receipt stands once",
+    ),
+    _rows(
+        "SELECT c.hand_over_id FROM hand_over_confirmation c LEFT JOIN hand_over h ON h.id = c.hand_over_id "
+        "GROUP BY c.hand_over_id HAVING count(*) > 1 OR min(c.grams) <= 0 OR count(h.to_site_id) = 0",
+        "what arrived is confirmed once, with a weight above zero",
+    ),
+    _rows(
+        "SELECT r.hand_over_id FROM hand_over_reversal r LEFT JOIN hand_over h ON h.id = r.hand_over_id "
+        "GROUP BY r.hand_over_id HAVING count(*) > 1 OR count(h.id) = 0 OR min(r.reversed_at) < min(h.recorded_at)",
+        "a reversal is of one hand-over, made before it, and the only one",
+    ),
+    _rows(
+        "SELECT s.site_id FROM stock_take s GROUP BY s.site_id, s.material, s.month HAVING count(*) <> max(s.revision)",
+        "the counts of a stock have no gap",
+    ),
+    Invariant("a stock is the plain sum of what moved", unequal),
+)
+
 INVARIANTS = (
+    *RECOVERY,
     *GATHERINGS,
     *REVIEWS,
     *CLASHES,

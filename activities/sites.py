@@ -53,6 +53,21 @@ SITE_KIND_NAMES = {
 }
 
 
+class RecoveryLevel(StrEnum):
+    """Where in the recovery chain (点站场) a site stands: material goes from points to stations to yards."""
+
+    POINT = "point"
+    STATION = "station"
+    YARD = "yard"
+
+
+RECOVERY_LEVEL_NAMES = {
+    RecoveryLevel.POINT: N_("点：居民来的地方"),
+    RecoveryLevel.STATION: N_("站：可回收物中转站"),
+    RecoveryLevel.YARD: N_("场：可回收物集散场"),
+}
+
+
 class SiteStatus(StrEnum):
     """Whether scans at a site are credited."""
 
@@ -68,6 +83,7 @@ class Site(SQLModel, table=True):
     `source_register`: the number under which the place stands in the district's register of sources, if that is known.
     `self_reports`: it is no place but where a district takes what residents report themselves (`activities.self_reports`);
     then `division_code` is the district.
+    `level`: where in the recovery chain it stands, for good.
     """
 
     __tablename__ = "site"
@@ -104,6 +120,10 @@ class Site(SQLModel, table=True):
     latitude_e6: int | None = None
     longitude_e6: int | None = None
     datum: Datum | None = Field(default=None, sa_column=sa.Column(enum_type(Datum)))
+    level: RecoveryLevel = Field(
+        default=RecoveryLevel.POINT,
+        sa_column=sa.Column(enum_type(RecoveryLevel), nullable=False, server_default="point"),
+    )
     source_register: str | None = Field(default=None, max_length=64)
 
     @property
@@ -126,7 +146,7 @@ class SiteCredits(SQLModel, table=True):
 
 
 class SiteIn(BaseModel):
-    """What an organiser says of a new site."""
+    """What an organiser says of a new site. Only stations and yards may credit nothing."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -135,7 +155,8 @@ class SiteIn(BaseModel):
     division_code: str = InField(max_length=12)
     organisation_id: UUID | None = None
     hours: str = InField(default="", max_length=80)
-    kinds: list[str] = InField(min_length=1, max_length=20)
+    kinds: list[str] = InField(default=[], max_length=20)
+    level: RecoveryLevel = RecoveryLevel.POINT
 
 
 def create_site(house: House, principal: Principal, site_in: SiteIn, *, chosen: UUID | None = None) -> Site:
@@ -155,7 +176,9 @@ def create_site(house: House, principal: Principal, site_in: SiteIn, *, chosen: 
             return made
         _check(session, site_in)
         site = Site(
-            id=chosen or ids.new_id(), **site_in.model_dump(exclude={"kinds"}), created_by=principal.id
+            id=chosen or ids.new_id(),
+            **site_in.model_dump(exclude={"kinds"}),
+            created_by=principal.id,
         )
         session.add(site)
         session.flush()
@@ -297,6 +320,8 @@ def _check(session: Session, site_in: SiteIn) -> None:
         errors.append({"field": "organisation_id", "reason": N_("没有这个单位。")})
     elif organisation and not site_in.division_code.startswith(organisation.division_code):
         errors.append({"field": "division_code", "reason": N_("点位应在所属单位的区划内。")})
+    if not site_in.kinds and site_in.level is RecoveryLevel.POINT:
+        errors.append({"field": "kinds", "reason": N_("请至少选择一种可记录的行为。")})
     known = session.exec(select(ActionKind.code).where(col(ActionKind.code).in_(site_in.kinds))).all()
     if set(site_in.kinds) - set(known):
         errors.append({"field": "kinds", "reason": N_("请从列表中选择可记录的行为。")})

@@ -334,6 +334,27 @@ class AlreadyJudged(Conflict):
     code, text = "already_judged", N_("这条记录已经看过了，每条只看一次。")
 
 
+class HandOverConfirmed(Conflict):
+    """Who received the material confirmed it before: a hand-over is confirmed once."""
+
+    code, text = "hand_over_confirmed", N_("这次交接已经确认过了，每次只确认一次。")
+    next_step = N_("请看看确认的重量。如果有误，请冲销这次交接，再登记一次。")
+
+
+class HandOverReversed(Conflict):
+    """The hand-over was taken back before."""
+
+    code, text = "hand_over_reversed", N_("这次交接已经冲销，不再计入。")
+    next_step = N_("请看看是否已经重新登记。")
+
+
+class AlarmMoved(Conflict):
+    """The weights of the alarm have changed since it was read, or it was answered before."""
+
+    code, text = "alarm_moved", N_("这条异常已经变了：重量有改动，或已有人说明了原因。")
+    next_step = N_("请刷新页面，看看最新的数字。")
+
+
 class AlreadyRevoked(Conflict):
     """The code to be replaced was withdrawn before."""
 
