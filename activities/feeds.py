@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy.engine import Connection
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionVoided, Deed
-from tanpuhui.figures import POLLUTANTS, Contribution, Feed
+from tanpuhui.figures import Contribution, Feed
+from tanpuhui.measures import POLLUTANTS
 
 
 def contributions(_connection: Connection, events: Sequence[Deed]) -> Iterator[Contribution]:

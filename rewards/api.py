@@ -16,7 +16,7 @@ from rewards.own_points import own_lots, own_points
 from rewards.pools import BonusUnit
 from rewards.statements import AnyLine, BonusLine, Line, PointsLine, SpendingLine, statement
 from tanpuhui.errors import NotAllowed
-from tanpuhui.figures import POLLUTANTS
+from tanpuhui.measures import POLLUTANTS
 from tanpuhui.rooms import House
 from tanpuhui.web.api import ACCOUNT_PARAMETER, READING, IsoDay, Query, api_blueprint, iso, json_answer
 from tanpuhui.web.auth import machine

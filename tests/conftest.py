@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from argon2 import PasswordHasher
+from hypothesis import HealthCheck, settings
 
 from tanpuhui import staff
 from tanpuhui.rooms import House
@@ -18,6 +19,10 @@ from tests.databases import SCRATCH, Postgres, Shelf, postgres_programs
 from tests.world import World
 
 ENGINES = ("sqlite", "postgres")
+
+# No test is timed: a busy machine takes longer for the same examples.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

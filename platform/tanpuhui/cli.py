@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from tanpuhui import figures, reference, schema, staff
+from tanpuhui import figures, outbox, reference, schema, staff
 from tanpuhui.config import Settings
 from tanpuhui.divisions import Division
 from tanpuhui.errors import ConfigurationError, TanpuhuiError
@@ -204,15 +204,15 @@ def rebuild(check: bool) -> None:
     house = _house()
     house.relay.run_once()
 
-    def progress(done: int) -> None:
-        click.echo(f"\r{done} events", nl=False, err=True)
-
     with house.db.transaction() as connection:
         undo = connection.begin_nested()
-        differences = figures.rebuild(connection, house.feeds, check=check, progress=progress)
+        length = outbox.length(connection)
+        with click.progressbar(length=length, label="events", file=sys.stderr, show_pos=True) as bar:
+            differences = figures.rebuild(
+                connection, house.feeds, check=check, progress=lambda done: bar.update(done - bar.pos)
+            )
         if check:
             undo.rollback()
-    click.echo("", err=True)
     for line in differences[:100]:
         click.echo(line)
     if differences:

@@ -1,7 +1,7 @@
 """Daily figures and distinct participants: the only thing dashboards read.
 
 Rooms tell, through a `Feed`, what each of their events contributes. The relay folds a batch of events into a
-few rows, each with one atomic upsert, so that two relays never lose an update. Everything here can be emptied
+few rows, each with one atomic upsert, so that two relays never lose an update. Everything can be emptied
 and rebuilt from the event log and comes out equal.
 """
 
@@ -16,28 +16,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
+from tanpuhui import participants, period_figures
 from tanpuhui.db import Statement
 from tanpuhui.events import Event, event_class
+from tanpuhui.measures import MEASURES, Measured
+from tanpuhui.participants import Cell, Change
 from tanpuhui.subscribers import Later
-
-POLLUTANTS = ("nox", "pm25", "voc", "so2", "co")
-
-#: What is added up. ``<pollutant>_known`` counts the actions whose factor for it is known: unknown is not zero.
-MEASURES = (
-    "actions",
-    "quantity_milli",
-    "co2e_mg",
-    "co2e_mid_mg",
-    "co2e_high_mg",
-    *(f"{pollutant}_ug" for pollutant in POLLUTANTS),
-    *(f"{pollutant}_known" for pollutant in POLLUTANTS),
-    "points",
-)
 
 DIMENSIONS = ("day", "division_code", "kind", "evidence", "campaign", "city_credited")
 
 
-class DailyFigure(SQLModel, table=True):
+class DailyFigure(Measured, table=True):
     """Sums of one day, community, kind, evidence tier and campaign. `campaign` is empty for none.
 
     `city_credited` rows are reductions that the city's own scheme credits: never added to the district's.
@@ -51,22 +40,6 @@ class DailyFigure(SQLModel, table=True):
     evidence: str = Field(primary_key=True, max_length=32)
     campaign: str = Field(primary_key=True, max_length=36)
     city_credited: bool = Field(primary_key=True)
-    actions: int = Field(default=0, sa_type=sa.BigInteger)
-    quantity_milli: int = Field(default=0, sa_type=sa.BigInteger)
-    co2e_mg: int = Field(default=0, sa_type=sa.BigInteger)
-    co2e_mid_mg: int = Field(default=0, sa_type=sa.BigInteger)
-    co2e_high_mg: int = Field(default=0, sa_type=sa.BigInteger)
-    nox_ug: int = Field(default=0, sa_type=sa.BigInteger)
-    pm25_ug: int = Field(default=0, sa_type=sa.BigInteger)
-    voc_ug: int = Field(default=0, sa_type=sa.BigInteger)
-    so2_ug: int = Field(default=0, sa_type=sa.BigInteger)
-    co_ug: int = Field(default=0, sa_type=sa.BigInteger)
-    nox_known: int = Field(default=0, sa_type=sa.BigInteger)
-    pm25_known: int = Field(default=0, sa_type=sa.BigInteger)
-    voc_known: int = Field(default=0, sa_type=sa.BigInteger)
-    so2_known: int = Field(default=0, sa_type=sa.BigInteger)
-    co_known: int = Field(default=0, sa_type=sa.BigInteger)
-    points: int = Field(default=0, sa_type=sa.BigInteger)
 
 
 class DailyParticipant(SQLModel, table=True):
@@ -157,7 +130,8 @@ _ADD_PARTICIPANTS = Statement(
     "INSERT INTO daily_participant (day, division_code, kind, campaign, resident_id, actions) "
     "SELECT q.day, q.division_code, q.kind, q.campaign, q.resident_id, q.actions FROM {rows} WHERE true "
     "ON CONFLICT (day, division_code, kind, campaign, resident_id) "
-    "DO UPDATE SET actions = daily_participant.actions + excluded.actions",
+    "DO UPDATE SET actions = daily_participant.actions + excluded.actions "
+    "RETURNING day, division_code, kind, campaign, resident_id, actions",
     rows={
         "day": "date",
         "division_code": "text",
@@ -166,6 +140,12 @@ _ADD_PARTICIPANTS = Statement(
         "resident_id": "uuid",
         "actions": "int",
     },
+    day="date",
+    division_code="text",
+    kind="text",
+    campaign="text",
+    resident_id="uuid",
+    actions="int",
 )
 
 
@@ -221,13 +201,25 @@ def fold(connection: Connection, feeds: Sequence[Feed], events: Sequence[Event])
             for key, measures in sorted(sums.figures.items(), key=lambda item: item[0])
         ]
         _ADD_FIGURES.run(connection, rows)
+        period_figures.add(connection, sums.figures.items())
     if sums.participants:
         rows = [
             {**dict(zip(_PARTICIPANT_KEY, key, strict=True)), "actions": count}
             for key, count in sorted(sums.participants.items(), key=lambda item: item[0])
         ]
-        _ADD_PARTICIPANTS.run(connection, rows)
+        participants.count(connection, _changes(sums, _ADD_PARTICIPANTS.run(connection, rows)))
     _add_to_campaigns(connection, sums)
+
+
+def _changes(sums: _Sums, counted: Sequence[Any]) -> dict[UUID, list[Change]]:
+    """Who from now on has a standing action of a day, community, kind and campaign and had none before, or the other way round."""
+    changes: dict[UUID, list[Change]] = defaultdict(list)
+    for row in counted:
+        added = sums.participants[row.day, row.division_code, row.kind, row.campaign, row.resident_id]
+        if (row.actions > 0) != (row.actions - added > 0):
+            cell = Cell(row.division_code, row.kind, row.campaign)
+            changes[row.resident_id].append(Change(row.day, cell, row.actions > 0))
+    return changes
 
 
 def _add_to_campaigns(connection: Connection, sums: _Sums) -> None:
@@ -278,7 +270,11 @@ def figures_subscriber(feeds: Sequence[Feed]) -> Later:
 
 # --- rebuild -----------------------------------------------------------------------------------------------
 
-_TABLES = ("daily_figure", "daily_participant", "campaign_participant", "campaign_total")
+_TABLES = (
+    *("daily_figure", "period_figure"),
+    *("daily_participant", "participant_year", "participant_count"),
+    *("campaign_participant", "campaign_total"),
+)
 _READ_UP_TO = Statement(
     "SELECT position, tx, type, payload FROM event_log WHERE "
     "{pg:(tx, position) > (:tx, :position) AND (tx, position) <= (:last_tx, :last) ORDER BY tx, position}"
@@ -307,7 +303,9 @@ def rebuild(
         tx="int",
         position="int",
     ).run(connection)
-    before = {table: _content(connection, table) for table in _TABLES} if check else {}
+    if check:
+        for table in _TABLES:
+            connection.execute(sa.text(f"CREATE TEMPORARY TABLE stored_{table} AS SELECT * FROM {table}"))
     for table in _TABLES:
         connection.execute(sa.text(f"DELETE FROM {table}"))
     tx, position, done = -(2**63) + 1, 0, 0
@@ -328,7 +326,7 @@ def rebuild(
         progress(done)
     if not check:
         return []
-    return [line for table in _TABLES for line in _differences(connection, table, before[table])]
+    return [line for table in _TABLES for line in _differences(connection, SQLModel.metadata.tables[table])]
 
 
 def _failed_positions(connection: Connection) -> frozenset[int]:
@@ -337,21 +335,35 @@ def _failed_positions(connection: Connection) -> frozenset[int]:
     return frozenset(found)
 
 
-def _content(connection: Connection, table: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    columns = SQLModel.metadata.tables[table].c
-    keys = [column.name for column in columns if column.primary_key]
-    values = [column.name for column in columns if not column.primary_key]
-    rows = connection.execute(sa.select(SQLModel.metadata.tables[table])).mappings()
-    content = {tuple(row[k] for k in keys): tuple(row[v] for v in values) for row in rows}
-    return {key: value for key, value in content.items() if any(value)}  # all voided is the same as absent
+#: So many differences of a table are told, on each side.
+_MOST_TOLD = 1000
 
 
-def _differences(
-    connection: Connection, table: str, before: dict[tuple[Any, ...], tuple[Any, ...]]
-) -> list[str]:
-    after = _content(connection, table)
+def _differences(connection: Connection, table: sa.Table) -> list[str]:
+    """What stands in only one of the stored table and the rebuilt one; found by the database, which holds them both.
+
+    A row of which all is voided is the same as none.
+    """
+    stored = sa.table(f"stored_{table.name}", *(sa.column(one.name, one.type) for one in table.c))
+    keys = [one.name for one in table.c if one.primary_key]
+    values = [one.name for one in table.c if not one.primary_key]
+    before, after = (
+        {tuple(row[name] for name in keys): tuple(row[name] for name in values) for row in rows}
+        for rows in (_only_in(connection, stored, table, table), _only_in(connection, table, stored, table))
+    )
     return [
-        f"{table} {'/'.join(map(str, key))}: stored {before.get(key)}, rebuilt {after.get(key)}"
+        f"{table.name} {'/'.join(map(str, key))}: stored {before.get(key)}, rebuilt {after.get(key)}"
         for key in sorted(before.keys() | after.keys(), key=str)
-        if before.get(key) != after.get(key)
     ]
+
+
+def _only_in(
+    connection: Connection, this: sa.FromClause, other: sa.FromClause, table: sa.Table
+) -> Sequence[sa.RowMapping]:
+    counted = [one.name for one in table.c if not one.primary_key and isinstance(one.type, sa.BigInteger)]
+    says = sa.or_(*(this.c[name] != 0 for name in counted)) if counted else this.c.first_day.is_not(None)
+    rows = sa.except_(
+        sa.select(*(this.c[one.name] for one in table.c)).where(says),
+        sa.select(*(other.c[one.name] for one in table.c)),
+    )
+    return connection.execute(rows.limit(_MOST_TOLD)).mappings().all()

@@ -215,7 +215,7 @@ HOLDINGS = (
         key="participation",
         what=N_("每天参加了哪些行为"),
         why=N_("数清楚每天有多少人参加，一个人只数一次。"),
-        tables=("daily_participant", "campaign_participant"),
+        tables=("daily_participant", "participant_year", "campaign_participant"),
         query=own("daily_participant"),
         lasts=_WITHOUT_NAME,
     ),

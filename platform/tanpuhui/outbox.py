@@ -129,6 +129,11 @@ def append(connection: Connection, events: Sequence[Event]) -> None:
     )
 
 
+def length(connection: Connection) -> int:
+    """How many events the log holds."""
+    return int(connection.scalar(sa.text("SELECT count(*) FROM event_log")) or 0)
+
+
 class Relay:
     """Brings the log to the later subscribers. Any number may run; each batch is applied by one of them."""
 

@@ -19,7 +19,9 @@ from tanpuhui import (
     jobs,
     login,
     outbox,
+    participants,
     people,
+    period_figures,
     privacy,
     reference,
     sessions,
@@ -51,6 +53,9 @@ def _negative_figures(connection: Connection) -> Iterator[str]:
         yield f"daily figure {row[0]} {row[1]} counts {row[2]} actions"
     for row in connection.execute(sa.text("SELECT day, kind FROM daily_participant WHERE actions < 0")):
         yield f"daily participant {row[0]} {row[1]} is below zero"
+    below = "SELECT unit, area, first FROM participant_count WHERE participants < 0 OR newcomers < 0"
+    for row in connection.execute(sa.text(below)):
+        yield f"{row[1]} counts fewer than no participants in the {row[0]} from {row[2]}"
 
 
 def _miscounted(connection: Connection) -> Iterator[str]:
@@ -63,6 +68,21 @@ def _miscounted(connection: Connection) -> Iterator[str]:
     )
     for row in rows:
         yield f"campaign {row[0]} counts other participants than it has"
+
+
+def _years_miscounted(connection: Connection) -> Iterator[str]:
+    """The district counts in each year those who took part in it."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT y.year, y.people, coalesce(c.people, 0) FROM (SELECT year, count(*) AS people FROM participant_year "
+            "WHERE first_day IS NOT NULL GROUP BY year) y LEFT JOIN (SELECT substr(CAST(first AS text), 1, 4) AS year, "
+            "sum(participants) AS people FROM participant_count WHERE unit = 'year' AND length(area) = 6 AND kind = '*' "
+            "AND campaign = '*' GROUP BY substr(CAST(first AS text), 1, 4)) c ON c.year = CAST(y.year AS text) "
+            "WHERE y.people <> coalesce(c.people, 0)"
+        )
+    )
+    for row in rows:
+        yield f"{row[0]} counts {row[2]} participants and has {row[1]}"
 
 
 def _consents(connection: Connection) -> Iterator[str]:
@@ -226,6 +246,9 @@ room = Room(
         figures.DailyParticipant,
         figures.CampaignParticipant,
         figures.CampaignTotal,
+        participants.ParticipantYear,
+        participants.ParticipantCount,
+        period_figures.PeriodFigure,
         idempotency.StoredAnswer,
         identities.Identity,
         inbox.Message,
@@ -258,6 +281,7 @@ room = Room(
     invariants=(
         Invariant("figures are never below zero", _negative_figures),
         Invariant("a campaign counts those who take part", _miscounted),
+        Invariant("a year counts those who took part", _years_miscounted),
         Invariant("every resident has a standing consent", _consents),
         Invariant("what counts as answered has an answer", _unanswered),
         Invariant(f"nobody has more than {feedback.MOST_OPEN} that wait for an answer", _crowded),

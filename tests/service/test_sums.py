@@ -18,7 +18,8 @@ from activities.quantify.factors import FactorVersion, all_versions, select_vali
 from activities.review import void_action
 from tanpuhui import clock
 from tanpuhui.errors import Refused
-from tanpuhui.figures import DIMENSIONS, MEASURES, POLLUTANTS
+from tanpuhui.figures import DIMENSIONS
+from tanpuhui.measures import MEASURES, POLLUTANTS
 from tanpuhui.people import Resident
 from tanpuhui.reference import load_reference
 from tests.world import COMMUNITY, OTHER_COMMUNITY, World

@@ -21,7 +21,7 @@ from tanpuhui.bureau.cocontrol import Pair, Quadrant, Reading, pairs
 from tanpuhui.bureau.participation import Period
 from tanpuhui.bureau.synergy import EmissionTotal, Synergy, TotalIn, enter_total, synergy, totals
 from tanpuhui.errors import InvalidField, NotAllowed
-from tanpuhui.figures import POLLUTANTS
+from tanpuhui.measures import POLLUTANTS
 from tanpuhui.staff import Role
 from tests.browser import browser
 from tests.threads import at_once, codes

@@ -22,7 +22,7 @@ from activities.quantify.whatif import MEASURES, Comparison, Row
 from activities.review import void_action
 from tanpuhui import clock, reference
 from tanpuhui.bureau.participation import Period, statistics
-from tanpuhui.figures import POLLUTANTS
+from tanpuhui.measures import POLLUTANTS
 from tanpuhui.people import Resident
 from tanpuhui.sessions import Principal
 from tanpuhui.staff import Role

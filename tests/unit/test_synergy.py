@@ -23,7 +23,7 @@ from tanpuhui.bureau.cocontrol import (
     quadrant,
     rounded,
 )
-from tanpuhui.figures import POLLUTANTS
+from tanpuhui.measures import POLLUTANTS
 
 amounts = st.integers(-(10**15), 10**15)
 emitted = st.integers(1, 10**15)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tanpuhui.bureau.cocontrol import Basis, Indicator, Pair, Quadrant, Reading, quadrant, rounded
 from tanpuhui.bureau.participation import PARTS, may_read, period_or_month, statistics
 from tanpuhui.bureau.synergy import KindPart, Part, synergy
-from tanpuhui.figures import POLLUTANTS
+from tanpuhui.measures import POLLUTANTS
 from tanpuhui.rooms import House
 from tanpuhui.web.api import READING, IsoDay, Query, api_blueprint, json_answer
 from tanpuhui.web.auth import machine

@@ -11,8 +11,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Protocol
 
-from tanpuhui.figures import POLLUTANTS
 from tanpuhui.i18n import N_
+from tanpuhui.measures import POLLUTANTS
 
 MG_PER_KG, UG_PER_KG = 10**6, 10**9
 

@@ -16,8 +16,8 @@ from sqlmodel import SQLModel
 
 from tanpuhui import clock
 from tanpuhui.errors import InvalidField
-from tanpuhui.figures import MEASURES
 from tanpuhui.i18n import N_
+from tanpuhui.measures import MEASURES
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
 from tanpuhui.staff import Role, require
@@ -99,7 +99,7 @@ def statistics(connection: Connection, within: Period, by: Sequence[str] = ()) -
     for found in connection.execute(_sums(within, by)).mappings():
         identity = tuple(found[name] for name in by)
         row = rows.setdefault(identity, {**dict(zip(by, identity, strict=True)), **dict.fromkeys(NUMBERS, 0)})
-        _take_in(row, found)
+        take_in(row, found)
     if not by:
         rows.setdefault((), dict.fromkeys(NUMBERS, 0))
     people = {} if "evidence" in by else _participants(connection, within, by)
@@ -123,7 +123,7 @@ def _sums(within: Period, by: Sequence[str]) -> sa.Select[Any]:
     )
 
 
-def _take_in(row: dict[str, Any], found: sa.RowMapping) -> None:
+def take_in(row: dict[str, Any], found: sa.RowMapping) -> None:
     """Add the sums of one part to the row: to that part and, unless the city credits it, to the district's own."""
     verified = "verified" if found["counts_as_verified"] else "self_declared"
     part = "city" if found["city_credited"] else verified

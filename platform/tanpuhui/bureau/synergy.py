@@ -22,8 +22,8 @@ from tanpuhui.bureau.cocontrol import Indicator, Pair, indicator, lawful_total
 from tanpuhui.bureau.participation import Period
 from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField
-from tanpuhui.figures import POLLUTANTS
 from tanpuhui.i18n import N_
+from tanpuhui.measures import POLLUTANTS
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
 from tanpuhui.staff import Role, require

@@ -21,7 +21,7 @@ from tanpuhui.bureau.synergy import (
     totals,
 )
 from tanpuhui.errors import InvalidField
-from tanpuhui.figures import POLLUTANTS
+from tanpuhui.measures import POLLUTANTS
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
 from tanpuhui.web.formatting import language
 from tanpuhui.web.forms import form_errors
