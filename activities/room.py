@@ -43,6 +43,7 @@ from activities import (
     trees,
     voiding,
 )
+from activities.datasets import DATASETS
 from activities.feeds import ACTIONS_FEED
 from activities.holdings import HOLDINGS
 from activities.invariants import INVARIANTS
@@ -265,4 +266,5 @@ room = Room(
     holdings=HOLDINGS,
     letters=(*LETTERS, campaign_reminders.BEGINS, *gathering_news.LETTERS),
     topics=TOPICS,
+    datasets=DATASETS,
 )

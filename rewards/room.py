@@ -26,6 +26,7 @@ from rewards import (
 )
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.crediting import CREDITING, POINTS_FEED, RELEASING, RETURNING, REVERSING
+from rewards.datasets import DATASETS
 from rewards.draw_invariants import DRAW_INVARIANTS
 from rewards.holdings import HOLDINGS
 from rewards.honour_letters import LETTERS
@@ -137,6 +138,7 @@ room = Room(
         *SEAL_INVARIANTS,
     ),
     holdings=HOLDINGS,
+    datasets=DATASETS,
     letters=(
         bonus.USED_UP,
         expiry.EXPIRING,

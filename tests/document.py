@@ -19,9 +19,12 @@ from pydantic.fields import FieldInfo
 
 from activities.campaign_templates import shipped
 from activities.template_format import Template
+from tanpuhui.bureau.open_data import Dataset
+from tanpuhui.bureau.sheets import DICTIONARY_HEAD, dictionary
 from tanpuhui.config import Settings
 from tanpuhui.errors import Refused, TanpuhuiError, all_errors
 from tanpuhui.events import Event, event_classes
+from tanpuhui.i18n import translated
 from tanpuhui.rooms import installed_rooms
 
 ROOT = Path(__file__).parent.parent
@@ -209,6 +212,22 @@ def template_example() -> str:
     return f"```json\n{shipped()['tree-planting'].text}```"
 
 
+# --- open data ---------------------------------------------------------------------------------------------
+
+
+def open_datasets() -> str:
+    """A section for every dataset: what it is, and what its columns mean."""
+    found = [dataset for room in installed_rooms() for dataset in room.datasets]
+    return "\n\n".join(map(_dataset, found))
+
+
+def _dataset(dataset: Dataset) -> str:
+    about, rhythm = translated(dataset.about, "en"), translated(dataset.rhythm, "en")
+    rows = [(f"`{key}`", *texts) for key, *texts in dictionary(dataset.table, "en")]
+    columns = table([translated(head, "en").lower() for head in DICTIONARY_HEAD], rows)
+    return f"### `{dataset.key}`\n\n{about} Updated: {rhythm[0].lower()}{rhythm[1:]}.\n\n{columns}"
+
+
 # --- files -------------------------------------------------------------------------------------------------
 
 #: file -> the parts of it that are generated.
@@ -218,6 +237,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/errors.md": {"problems": problems, "refusals": refusals},
     "docs/architecture.md": {"tables": tables},
     "docs/third-party.md": {"licences": licences},
+    "docs/open-data.md": {"datasets": open_datasets},
     "docs/campaign-templates.md": {"example": template_example, "schema": template_schema},
 }
 

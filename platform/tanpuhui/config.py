@@ -109,6 +109,15 @@ class Settings(BaseSettings):
     spot_checks_per_campaign: int = Field(
         10, ge=1, le=200, description="Records of a campaign that are drawn at random each month."
     )
+    open_data_licence: str = Field(
+        "CC BY 4.0", max_length=40, description="Under which licence the open data may be used."
+    )
+    open_data_licence_url: str = Field(
+        "https://creativecommons.org/licenses/by/4.0/",
+        pattern=r"^https?://[^\s\"<>]+$",
+        max_length=200,
+        description="Where that licence can be read.",
+    )
     help_phone: str = Field(
         "",
         pattern=r"^(\+?[0-9][0-9 -]{3,18}[0-9])?$",

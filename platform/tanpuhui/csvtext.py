@@ -115,15 +115,15 @@ def stream_sheet(header: Sequence[str], rows: Iterable[Sequence[str | int | None
 
 
 def _harmless(cell: str | int | None) -> str | int | None:
-    if isinstance(cell, str) and _like_a_formula(cell) and not _NUMBER.fullmatch(cell):
+    if isinstance(cell, str) and like_a_formula(cell) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell
 
 
 def _as_said(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _like_a_formula(cell) else cell
+    return cell[1:] if cell.startswith("'") and like_a_formula(cell) else cell
 
 
-def _like_a_formula(cell: str) -> bool:
+def like_a_formula(cell: str) -> bool:
     """Whether a formula begins behind apostrophes, if any: of these reading takes one away, so writing adds one."""
     return cell.lstrip("'").startswith(_FORMULA_BEGINS)

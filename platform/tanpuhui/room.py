@@ -188,6 +188,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
     from tanpuhui.bureau import (
         api as bureau_api,
         feedback_desk,
+        open_data_pages,
         pages as bureau_pages,
         synergy_pages,
     )
@@ -224,6 +225,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         bureau_pages.blueprint,
         synergy_pages.blueprint,
         feedback_desk.blueprint,
+        open_data_pages.blueprint,
         bureau_api.blueprint(house),
     )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import click
     from flask import Blueprint
 
+    from tanpuhui.bureau.open_data import Dataset
     from tanpuhui.identities import Provider
 
 
@@ -63,6 +64,7 @@ class Room:
     holdings: tuple[Holding, ...] = ()
     letters: tuple[Letter, ...] = ()
     topics: tuple[Topic, ...] = ()
+    datasets: "tuple[Dataset, ...]" = ()
     providers: Callable[["House"], Sequence["Provider"]] = lambda _house: ()
     demo: Callable[["House"], None] = lambda _house: None
     report: Callable[[Connection, UUID], Mapping[str, Any]] = lambda _connection, _campaign_id: {}
