@@ -68,7 +68,8 @@ class Browser:
             if "logout" in path and (action is None or "logout" not in action):
                 continue
             if action is None or action in path:
-                return path, dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
+                hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form)
+                return path, {name: unescape(value) for name, value in hidden}
         raise AssertionError(f"no form to {action} at {self.path}")
 
 

@@ -380,6 +380,26 @@ class ObservanceChanged(Conflict):
     next_step = N_("请看一看现在的日期，仍要修改就再保存一次。")
 
 
+class TargetChanged(Conflict):
+    """Somebody else changed the target, or the task, since this form was opened."""
+
+    code, text = "target_changed", N_("刚刚有人改过这一项，您填写的还没有保存。")
+    next_step = N_("请看一看现在的内容，仍要修改就再保存一次。")
+
+
+class TargetHeld(Conflict):
+    """A target with parts or open tasks is not withdrawn."""
+
+    code, text = "target_held", N_("这项目标下面还有分目标或未办结的任务，没有撤回。")
+    next_step = N_("请先撤回分目标，办结或取消任务。")
+
+
+class TaskClosed(Conflict):
+    """The task was done or dropped before."""
+
+    code, text = "task_closed", N_("这项任务已经办结或取消，不能再改。")
+
+
 class FactorOverlap(Conflict):
     """The validity of a factor shares days with a published version of its kind."""
 

@@ -28,7 +28,7 @@ from tanpuhui import (
     staff,
     worker,
 )
-from tanpuhui.bureau import synergy
+from tanpuhui.bureau import synergy, target_tasks, targets
 from tanpuhui.floor_holdings import HOLDINGS
 from tanpuhui.holdings import older
 from tanpuhui.rooms import House, Invariant, Room
@@ -191,6 +191,10 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         open_data_pages,
         pages as bureau_pages,
         synergy_pages,
+        target_api,
+        target_desk,
+        target_sheet_desk,
+        target_task_desk,
     )
     from tanpuhui.web import (
         class_pages,
@@ -227,11 +231,21 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         feedback_desk.blueprint,
         open_data_pages.blueprint,
         bureau_api.blueprint(house),
+        target_desk.blueprint,
+        target_task_desk.blueprint,
+        target_sheet_desk.blueprint,
+        target_api.blueprint(house),
     )
 
 
 def _commands() -> Sequence["click.Command"]:
     return ()
+
+
+def _demo(house: House) -> None:
+    from tanpuhui.bureau.target_demo import add_targets
+
+    add_targets(house)
 
 
 room = Room(
@@ -271,6 +285,11 @@ room = Room(
         staff.Invitation,
         worker.Lease,
         synergy.EmissionTotal,
+        targets.Target,
+        targets.TargetProgress,
+        target_tasks.TargetTask,
+        target_tasks.TargetFollowUp,
+        target_tasks.TargetReminder,
     ),
     blueprints=_blueprints,
     commands=_commands,
@@ -278,6 +297,7 @@ room = Room(
     jobs=(
         jobs.Job("housekeeping", timedelta(hours=1), _housekeeping),
         jobs.Job("feedback", timedelta(days=1), feedback.close_answered),
+        jobs.Job("target-reminders", timedelta(hours=1), target_tasks.remind),
     ),
     reference=(divisions.DIVISIONS_FILE,),
     invariants=(
@@ -294,4 +314,5 @@ room = Room(
     holdings=HOLDINGS,
     letters=(inbox.WELCOME, feedback.ANSWERED),
     providers=_providers,
+    demo=_demo,
 )

@@ -98,6 +98,7 @@ OPERATIONS = [
     ("GET", "/api/v1/me/vouchers"),
     ("POST", "/api/v1/me/vouchers/{voucher_id}/cancel"),
     ("POST", "/api/v1/vouchers/settle"),
+    ("GET", "/api/v1/targets"),
 ]
 
 #: What anybody may read without a token.

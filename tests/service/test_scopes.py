@@ -54,7 +54,10 @@ PARTS: Mapping[str, Callable[[Tenant], Any]] = {
             "order_id",
             "print_id",
             "proposal_id",
+            "reminder_id",
             "signal_id",
+            "target_id",
+            "task_id",
             "voucher_id",
         )
     },

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flask import url_for
 from flask_babel import gettext
 
-from tanpuhui.bureau import feedback_desk
+from tanpuhui.bureau import feedback_desk, target_task_desk
 from tanpuhui.i18n import N_
 from tanpuhui.staff import Role
 from tanpuhui.web import auth
@@ -85,6 +85,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     )),
     (N_("统计"), (
         Entry("bureau", "bureau.overview", "chart", N_("统计"), _BUREAU, _OFFICER | _AUDITOR),
+        Entry("targets", "target_desk.listed", "flag", target_task_desk.menu_text, _BUREAU, _OFFICER),
         Entry("synergy", "synergy.indicators", "leaf", N_("协同"), _BUREAU),
         Entry("declarations", "declarations.listed", "share", N_("申报"), _BUREAU),
         Entry("ledger", "ledger.bureau", "shield", N_("账本"), _BUREAU, _AUDITOR),
