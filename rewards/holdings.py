@@ -96,13 +96,19 @@ def _forget_names(connection: Connection, resident_id: UUID) -> None:
 
 def _vouchers(resident_id: UUID) -> sa.Select[Any]:
     redemption, offer, coupon = table("redemption"), table("offer"), table("offer_coupon")
+    certificate = table("donation_certificate")
     shown = ("price", "state", "made_at", "expires_at", "settled_at", "ended_at", "reason", "reminded_at")
     return (
-        sa.select(offer.c.title, *(redemption.c[name] for name in shown), coupon.c.code.label("coupon"))
+        sa.select(
+            offer.c.title,
+            *(redemption.c[name] for name in shown),
+            coupon.c.code.label("coupon"),
+            certificate.c.number.label("certificate"),
+        )
         .select_from(
-            redemption.join(offer, offer.c.id == redemption.c.offer_id).outerjoin(
-                coupon, coupon.c.redemption_id == redemption.c.id
-            )
+            redemption.join(offer, offer.c.id == redemption.c.offer_id)
+            .outerjoin(coupon, coupon.c.redemption_id == redemption.c.id)
+            .outerjoin(certificate, certificate.c.redemption_id == redemption.c.id)
         )
         .where(redemption.c.resident_id == resident_id)
         .order_by(redemption.c.made_at, redemption.c.id)
@@ -166,7 +172,7 @@ HOLDINGS = (
         key="vouchers",
         what=N_("您用积分兑换的券"),
         why=N_("让您用得上，让每张只用一次，让商户能和出资的一方结算。"),
-        tables=("redemption", "offer_coupon"),
+        tables=("redemption", "offer_coupon", "donation_certificate"),
         query=_vouchers,
         lasts=N_("长期保存，账目才平；注销时没用的券立即取消，用过的只挂在一个找不到您的编号下。"),
         forget=give_vouchers_up,

@@ -1,27 +1,23 @@
 """The pages of honours for everybody and for holders: checking one by its number, the list, accepting, one's own."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from rewards import honour_holders, published_honours
 from rewards.honours import HonourEvidence, HonourState, Told, evidence_of
+from rewards.paper_answers import district_name, paper_answer
 from tanpuhui import clock
-from tanpuhui.divisions import Division
-from tanpuhui.errors import InvalidField, NotFound, Unprintable
+from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.i18n import N_
 from tanpuhui.people import PRESENT, Document, Resident, consent_text
 from tanpuhui.web.auth import house, resident, resident_required
 from tanpuhui.web.formatting import language
 from tanpuhui.web.forms import form_errors
-
-if TYPE_CHECKING:
-    from rewards.honour_posters import HonourPoster
-    from tanpuhui.certificates import Certificate
 
 blueprint = Blueprint("honours", __name__, template_folder="templates")
 
@@ -49,7 +45,7 @@ def verify(honour: str) -> Answer:
     try:
         with house().db.reading_session() as session:
             found = published_honours.published(session, honour)
-            district = _district(session)
+            district = district_name(session)
     except NotFound as error:
         return render_template("rewards/honour_unknown.html", typed=honour[:40]), error.status
     if found.honour.number != honour:
@@ -65,20 +61,20 @@ def certificate_pdf(honour: str) -> Answer:
 
     with house().db.reading_session() as session:
         found = _named(session, honour)
-        words = certificate_of(house().settings, found, _district(session))
-    return _paper(lambda: pdf(words), words, f"tanpuhui-{found.honour.number}.pdf")
+        words = certificate_of(house().settings, found, district_name(session))
+    return paper_answer(lambda: pdf(words), words, f"tanpuhui-{found.honour.number}.pdf")
 
 
 @blueprint.get("/honours/<honour>/poster.png")
 def poster_png(honour: str) -> Answer:
     """The poster to pass on; none where there is no certificate."""
     from rewards.honour_papers import poster_of  # late: the type-setting would slow every start
-    from rewards.honour_posters import poster_png as png
+    from rewards.medal_posters import poster_png as png
 
     with house().db.reading_session() as session:
         found = _named(session, honour)
-        words = poster_of(house().settings, found, _district(session))
-    return _paper(lambda: png(words), words, f"tanpuhui-{found.honour.number}.png")
+        words = poster_of(house().settings, found, district_name(session))
+    return paper_answer(lambda: png(words), words, f"tanpuhui-{found.honour.number}.png")
 
 
 def _named(session: Session, number: str) -> Told:
@@ -87,26 +83,6 @@ def _named(session: Session, number: str) -> Told:
     if found.state is not HonourState.STANDING or found.consent is None:
         raise NotFound
     return found
-
-
-def _district(session: Session) -> str:
-    """The name of the district that gives honours."""
-    division = session.get(Division, house().settings.district_code)
-    return division.name if division else ""
-
-
-def _paper(draw: Callable[[], bytes], words: "Certificate | HonourPoster", name: str) -> Response:
-    """What `draw` draws of `words`, as a file of this name. Raises Unprintable."""
-    from tanpuhui.pdf import DoesNotFit, MissingGlyphs
-
-    try:
-        body = draw()
-    except MissingGlyphs as error:
-        raise Unprintable(characters=" ".join(error.characters)) from error
-    except DoesNotFit as error:
-        raise Unprintable(characters=words.title) from error
-    kind = "application/pdf" if name.endswith(".pdf") else "image/png"
-    return Response(body, mimetype=kind, headers={"Content-Disposition": f'inline; filename="{name}"'})
 
 
 def require_printable(texts: Mapping[str, str]) -> None:

@@ -5,8 +5,8 @@ They hang on walls and are passed on, so they are Chinese whatever the reader's 
 
 from urllib.parse import urlsplit
 
-from rewards.honour_posters import HonourPoster
 from rewards.honours import Told
+from rewards.medal_posters import MedalPoster
 from tanpuhui import clock
 from tanpuhui.certificates import Certificate
 from tanpuhui.config import Settings
@@ -32,9 +32,9 @@ def certificate_of(settings: Settings, found: Told, district: str) -> Certificat
     )
 
 
-def poster_of(settings: Settings, found: Told, district: str) -> HonourPoster:
+def poster_of(settings: Settings, found: Told, district: str) -> MedalPoster:
     """The poster of an honour whose holder may be named."""
-    return HonourPoster(
+    return MedalPoster(
         issuer=f"{district} · 碳普惠",
         title=found.kind.title,
         holder=found.name or "",

@@ -124,6 +124,9 @@ class VoucherOut(BaseModel):
     state: VoucherState
     code: str | None
     coupon: str | None
+    certificate: str | None = Field(
+        description="The number of a donation's certificate, checked at /donations"
+    )
     made_at: str
     expires_at: str
     settled_at: str | None
@@ -273,15 +276,7 @@ def _answer(answer: Answer, status: int) -> Response:
 
 
 def _offer(house: House, seen: Seen) -> dict[str, Any]:
-    offer, seen_picture = seen.offer, seen.picture
-    page = f"{house.settings.public_url}/rewards/offers/{offer.id}"
-    picture = seen_picture and PictureOut(
-        large=f"{page}/large-{seen_picture.digest}.jpg",
-        small=f"{page}/small-{seen_picture.digest}.jpg",
-        width=seen_picture.width,
-        height=seen_picture.height,
-        words=seen_picture.words,
-    )
+    offer = seen.offer
     told = OfferOut(
         **offer.model_dump(
             include={
@@ -301,10 +296,28 @@ def _offer(house: House, seen: Seen) -> dict[str, Any]:
         left=seen.left,
         sold_out=seen.really_left == 0,
         closes_at=iso(offer.closes_at),
-        picture=picture,
-        page=page,
+        picture=picture_of(house, seen),
+        page=_page(house, offer.id),
     )
     return told.model_dump(mode="json")
+
+
+def picture_of(house: House, seen: Seen) -> PictureOut | None:
+    """Where everybody finds the picture of an offer, once it is approved."""
+    if seen.picture is None:
+        return None
+    page, digest = _page(house, seen.offer.id), seen.picture.digest
+    return PictureOut(
+        large=f"{page}/large-{digest}.jpg",
+        small=f"{page}/small-{digest}.jpg",
+        width=seen.picture.width,
+        height=seen.picture.height,
+        words=seen.picture.words,
+    )
+
+
+def _page(house: House, offer_id: UUID) -> str:
+    return f"{house.settings.public_url}/rewards/offers/{offer_id}"
 
 
 def _pool(pool: Any) -> dict[str, Any]:

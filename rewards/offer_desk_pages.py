@@ -10,7 +10,14 @@ from flask_babel import gettext as _
 from sqlmodel import Session
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import coupons as coupon_lists, offer_desk, offer_forms, offer_pictures, reward_pools
+from rewards import (
+    coupons as coupon_lists,
+    offer_desk,
+    offer_forms,
+    offer_pictures,
+    pool_notices,
+    reward_pools,
+)
 from rewards.offer_desk import APPROVERS
 from rewards.offer_forms import OFFERERS, OfferIn
 from rewards.offer_pages import jpeg_answer
@@ -296,6 +303,7 @@ def _bureau_page(errors: dict[str, str] | None = None, status: int = 200) -> Ans
             "rewards/bureau.html",
             waiting=offer_desk.waiting(session, staff()),
             pools=reward_pools.own_pools(session, staff()),
+            notices=pool_notices.unseen(session, staff()),
             district=house().settings.district_code,
             form=request.form,
             errors=errors,
@@ -328,10 +336,14 @@ def pool(pool_id: UUID) -> Answer:
 def _pool_page(pool_id: UUID, errors: dict[str, str] | None = None, status: int = 200) -> Answer:
     with house().db.reading_session() as session:
         found = reward_pools.managed_pool(session, staff(), pool_id)
-        runs_out_on = reward_pools.runs_out_on(session.connection(), found, clock.now())
-    page = render_template(
-        "rewards/pool.html", pool=found, runs_out_on=runs_out_on, form=request.form, errors=errors
-    )
+        page = render_template(
+            "rewards/pool.html",
+            pool=found,
+            runs_out_on=reward_pools.runs_out_on(session.connection(), found, clock.now()),
+            notices=pool_notices.notices_of(session, pool_id),
+            form=request.form,
+            errors=errors,
+        )
     return page, status
 
 
@@ -345,6 +357,14 @@ def budget(pool_id: UUID) -> Answer:
     except InvalidField as error:
         return _pool_page(pool_id, form_errors(error), error.status)
     return redirect(url_for("offer_desk.pool", pool_id=pool_id), 303)
+
+
+@blueprint.post("/bureau/rewards/notices/<uuid:notice_id>/seen")
+@staff_required(*FUNDERS)
+def see_notice(notice_id: UUID) -> Answer:
+    """One of those who answer for the pool has read it."""
+    pool_notices.mark_seen(house(), staff(), notice_id)
+    return redirect(url_for("offer_desk.bureau"), 303)
 
 
 @blueprint.get("/bureau/rewards/offers/<uuid:offer_id>")

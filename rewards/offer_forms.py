@@ -61,6 +61,8 @@ def check(session: Session, principal: Principal, said: OfferIn) -> dict[str, An
         if not low <= len(values[name]) <= high:
             reason = N_("请填写 %(low)s 到 %(high)s 个字。")
             errors.append({"field": name, "reason": reason, "params": {"low": low, "high": high}})
+    if kind is OfferKind.DONATION:
+        _check_printable(values, errors)
     values["price"] = _price(kind, said.price, errors)
     least = 0 if kind is OfferKind.COUPON else 1
     values["stock"] = 0 if kind is OfferKind.COUPON else whole("stock", said.stock, least, MOST_STOCK, errors)
@@ -73,6 +75,16 @@ def check(session: Session, principal: Principal, said: OfferIn) -> dict[str, An
     if errors:
         raise InvalidField(errors=errors)
     return values
+
+
+def _check_printable(values: dict[str, Any], errors: Errors) -> None:
+    """Title and words of a donation stand on its certificates."""
+    from tanpuhui.pdf import missing_glyphs  # late: only paper and this need the font
+
+    reason = N_("这里有证书上印不出的字或表情，请换一种写法。")
+    errors += [
+        {"field": name, "reason": reason} for name in ("title", "words") if missing_glyphs(values[name])
+    ]
 
 
 def _price(kind: OfferKind | None, text: str, errors: Errors) -> int:

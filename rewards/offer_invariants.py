@@ -54,6 +54,17 @@ def _coupons(connection: Connection) -> Iterator[str]:
         yield f"voucher {row[0]} has no coupon of its offer, or one of another"
 
 
+def _certificates(connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        sa.text(
+            "SELECT r.id FROM redemption r JOIN offer o ON o.id = r.offer_id LEFT JOIN donation_certificate c "
+            "ON c.redemption_id = r.id WHERE (o.kind = 'donation') <> (c.number IS NOT NULL)"
+        )
+    )
+    for row in rows:
+        yield f"voucher {row[0]} is a donation without a certificate, or has one and is none"
+
+
 def _transfers(connection: Connection) -> Iterator[str]:
     """Each voucher's points came from its resident once, and went where it stands; no other transfer says that it is of a voucher."""
     name, who = uuid_text(connection, "r.id"), uuid_text(connection, "r.resident_id")
@@ -105,6 +116,7 @@ OFFER_INVARIANTS: Sequence[Invariant] = (
     Invariant("a reward pool is the sum of its vouchers and transfers", _pools),
     Invariant("what is taken of an offer are its vouchers", _stocks),
     Invariant("a coupon offer gives each voucher one code", _coupons),
+    Invariant("a donation has a certificate, and nothing else has", _certificates),
     Invariant("the points of a voucher are where it stands", _transfers),
     Invariant("whoever has left holds no open voucher", _of_the_gone),
 )

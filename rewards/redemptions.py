@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
-from rewards import ledger, reward_pools, spending
+from rewards import donations, ledger, reward_pools, spending
 from rewards.events import VoucherReserved, VoucherReturned, VoucherSettled
 from rewards.ledger import Posting, reserved_of
 from rewards.offers import Offer, OfferCoupon, OfferKind, OfferState
@@ -152,6 +152,7 @@ def _reserve(
     session.flush()
     if offer.kind is OfferKind.COUPON:
         _give_coupon(session, offer_id, redemption.id)
+    donations.certify(session, redemption, offer)
     if offer.price:
         paid, pool = reference(redemption.id), reserved_of(offer.pool_id)
         spending.spend(connection, resident_id, offer.price, reference=paid, destination=pool, moment=now)
@@ -197,6 +198,7 @@ def voucher_answer(settings: Settings, found: Held) -> dict[str, Any]:
         "state": redemption.state.value,
         "code": token_of(settings, redemption.number) if shown else None,
         "coupon": found.coupon,
+        "certificate": found.certificate,
         "made_at": _iso(redemption.made_at),
         "expires_at": _iso(redemption.expires_at),
         "settled_at": _iso(redemption.settled_at),

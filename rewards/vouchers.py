@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import Field, Session, SQLModel, col
 
 from rewards.offers import Offer, OfferCoupon
 from tanpuhui import ids, signing
@@ -165,12 +165,13 @@ def read_voucher(settings: Settings, text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A voucher, its offer, who gives it, and the coupon code that it brought, if any."""
+    """A voucher, its offer, who gives it, the coupon code that it brought, if any, and the number of its certificate, of a donation."""
 
     redemption: Redemption
     offer: Offer
     held_by: str
     coupon: str | None
+    certificate: str | None
 
     def good(self, now: datetime) -> bool:
         """Whether it can be used now."""
@@ -179,17 +180,20 @@ class Held:
 
 def held(session: Session, *which: Any, limit: int = 200, order: Any = None) -> list[Held]:
     """The vouchers for which `which` holds, the latest first."""
+    certificate = SQLModel.metadata.tables["donation_certificate"]
     query: Any = (
-        select(
+        sa.select(
             Redemption,
             Offer,
             sa.func.coalesce(col(Organisation.name), col(Division.name)),
             col(OfferCoupon.code),
+            certificate.c.number,
         )
         .join(Offer, col(Offer.id) == col(Redemption.offer_id))
         .join(Division, col(Division.code) == col(Offer.division_code))
         .join(Organisation, col(Organisation.id) == col(Offer.organisation_id), isouter=True)
         .join(OfferCoupon, col(OfferCoupon.redemption_id) == col(Redemption.id), isouter=True)
+        .join(certificate, certificate.c.redemption_id == col(Redemption.id), isouter=True)
         .where(*which)
         .order_by(*(order or (col(Redemption.made_at).desc(), col(Redemption.id).desc())))
         .limit(limit)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import hypothesis
 import pytest
@@ -21,6 +22,7 @@ from activities import campaign_desk, campaign_reports, codes, members
 from activities.campaign_desk import CampaignIn
 from activities.campaign_rules import by_dates
 from activities.campaign_templates import shipped
+from rewards import offer_desk
 from tanpuhui import clock
 from tanpuhui.staff import Role
 from tests.databases import Shelf
@@ -93,6 +95,17 @@ OPERATIONS = [
     ("GET", "/api/v1/campaign-templates"),
     ("POST", "/api/v1/campaign-templates"),
     ("GET", "/api/v1/offers"),
+    ("GET", "/api/v1/console/offers"),
+    ("POST", "/api/v1/console/offers"),
+    ("GET", "/api/v1/console/offers/{offer_id}"),
+    ("PUT", "/api/v1/console/offers/{offer_id}"),
+    ("POST", "/api/v1/console/offers/{offer_id}/submit"),
+    ("POST", "/api/v1/console/offers/{offer_id}/coupons"),
+    ("POST", "/api/v1/console/offers/{offer_id}/stock"),
+    ("POST", "/api/v1/console/offers/{offer_id}/pause"),
+    ("POST", "/api/v1/console/offers/{offer_id}/end"),
+    ("POST", "/api/v1/console/offers/{offer_id}/approve"),
+    ("POST", "/api/v1/console/offers/{offer_id}/return"),
     ("GET", "/api/v1/pools"),
     ("POST", "/api/v1/offers/{offer_id}/redeem"),
     ("GET", "/api/v1/me/vouchers"),
@@ -124,6 +137,7 @@ PUBLIC = {
 #: There is no wrong way to ask for what takes no parameter.
 WITHOUT_PARAMETERS = {
     "GET /api/v1/draws",
+    "GET /api/v1/console/offers",
     "GET /api/v1/console/sites",
     "GET /api/v1/campaigns",
     "GET /api/v1/campaign-templates",
@@ -377,6 +391,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
         ),
         ("GET", "/api/v1/offers"): (None, {"query": {"community": COMMUNITY}}),
         ("GET", "/api/v1/pools"): (None, {}),
+        **_good_offers(world, badge),
         ("POST", "/api/v1/offers/{offer_id}/redeem"): (
             "resident",
             {"path_parameters": {"offer_id": str(badge)}, "headers": {"Idempotency-Key": "badge"}},
@@ -409,6 +424,48 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
                 "query": {"source": "没有查到通知", "revision": 0},
             },
         ),
+    }
+
+
+def _good_offers(world: World, standing: UUID) -> dict[tuple[str, str], tuple[str | None, dict[str, Any]]]:
+    """The same for who gives offers and who approves them; `standing` is one that is approved."""
+    pool, offers = world.pool(), "/api/v1/console/offers"
+    drafted, coupons, waiting = (
+        offer_desk.draft(world.house, world.organiser, world.offer_in(kind=kind, pool_id=pool))
+        for kind in ("goods", "coupon", "goods")
+    )
+    offer_desk.submit(world.house, world.organiser, waiting)
+    with world.house.db.reading_session() as session:
+        mark = offer_desk.mark_of(offer_desk.managed(session, world.officer, waiting).offer)
+
+    def asked(who: str, offer_id: UUID, **body: Any) -> tuple[str, dict[str, Any]]:
+        return who, {"path_parameters": {"offer_id": str(offer_id)}, **({"body": body} if body else {})}
+
+    now = clock.now().replace(microsecond=0)
+    said = {
+        "kind": "goods",
+        "title": "帆布袋",
+        "words": "结实的帆布袋",
+        "collect_at": "前台",
+        "price": 10,
+        "stock": 5,
+        "opens_at": now.isoformat(),
+        "closes_at": (now + timedelta(days=9)).isoformat(),
+        "scope": f"division:{DISTRICT}",
+        "pool_id": str(pool),
+    }
+    return {
+        ("GET", offers): ("organiser", {}),
+        ("POST", offers): ("organiser", {"body": said}),
+        ("GET", offers + "/{offer_id}"): asked("organiser", drafted),
+        ("PUT", offers + "/{offer_id}"): asked("organiser", drafted, **said),
+        ("POST", offers + "/{offer_id}/submit"): asked("organiser", drafted),
+        ("POST", offers + "/{offer_id}/coupons"): asked("organiser", coupons, codes=[f"C-{coupons}"]),
+        ("POST", offers + "/{offer_id}/stock"): asked("organiser", standing, stock=7, reason="又做了"),
+        ("POST", offers + "/{offer_id}/pause"): asked("organiser", standing, paused=True),
+        ("POST", offers + "/{offer_id}/end"): asked("organiser", standing, reason="收回"),
+        ("POST", offers + "/{offer_id}/approve"): asked("officer", waiting, mark=mark),
+        ("POST", offers + "/{offer_id}/return"): asked("officer", waiting, mark=mark, reason="写清楚"),
     }
 
 

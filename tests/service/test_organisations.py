@@ -18,7 +18,8 @@ from activities.sites import Site, SiteIn, create_site
 from rewards import draws, offer_desk
 from rewards.draws import DrawIn, Prize
 from rewards.offer_pictures import Picture
-from tanpuhui import clock
+from rewards.pool_notices import PoolNotice, PoolNoticeKind
+from tanpuhui import clock, ids
 from tanpuhui.audit import AuditEntry
 from tanpuhui.errors import InvalidField, NotAllowed
 from tanpuhui.rooms import build_house
@@ -207,6 +208,10 @@ class Tenant:
         self.draft = offer_desk.draft(world.house, self.organiser, world.offer_in(**badge))
         offer_desk.set_picture(world.house, self.organiser, self.draft, Picture(b"jpeg", b"jpeg", 1, 1), "")
         self.voucher = world.redeem(world.resident(), self.offer)["voucher"]
+        self.pool_notice = ids.new_id()
+        with world.house.db.session() as session:
+            told = {"kind": PoolNoticeKind.LOW, "left": 1, "budget": 100, "told_at": clock.now()}
+            session.add(PoolNotice(id=self.pool_notice, pool_id=self.pool, **told))
         with world.house.db.reading_session() as session:
             self.notice = campaign_notices.notices_of(session, self.campaign.id)[0].id
         self.gathering = gatherings.create_gathering(
@@ -492,6 +497,13 @@ ENDPOINTS: list[tuple[str, str, Callable[[Tenant], str], Callable[[Tenant], dict
         "offer_desk.send_back",
         _offer("/return", "/bureau/rewards/offers"),
         lambda _: {"mark": "", **REASON},
+        403,
+    ),
+    (
+        "POST",
+        "offer_desk.see_notice",
+        lambda them: f"/bureau/rewards/notices/{them.pool_notice}/seen",
+        lambda _: {},
         403,
     ),
     ("GET", "counter.scan", lambda _: "/console/counter", lambda _: {}, 200),

@@ -199,7 +199,24 @@ def _document(them: Tenant) -> dict[str, Any]:
 
 Body = Callable[[Tenant], dict[str, Any] | None]
 
-#: Every operation of the API of campaigns and templates, and of staff on observances: the body, the answer to a stranger.
+
+def _offered(them: Tenant) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "kind": "goods",
+        "title": "冒名兑换",
+        "words": "冒名的东西",
+        "collect_at": "冒名柜台",
+        "price": 1,
+        "stock": 1,
+        "opens_at": now.isoformat(),
+        "closes_at": now.replace(year=now.year + 1).isoformat(),
+        "scope": f"organisation:{them.organisation.id}",
+        "pool_id": str(them.pool),
+    }
+
+
+#: Every operation of the API of campaigns and templates, and of staff on observances and offers: the body, the answer to a stranger.
 API: Mapping[tuple[str, str], tuple[Body, int]] = {
     ("GET", "campaign-api.get_campaigns"): (lambda _: None, 200),
     ("POST", "campaign-api.post_campaign"): (_body, 403),
@@ -211,6 +228,17 @@ API: Mapping[tuple[str, str], tuple[Body, int]] = {
     ("GET", "campaign-api.get_report"): (lambda _: None, 403),
     ("GET", "campaign-api.get_templates"): (lambda _: None, 200),
     ("POST", "campaign-api.post_template"): (_document, 403),
+    ("GET", "offer-desk-api.get_own"): (lambda _: None, 200),
+    ("GET", "offer-desk-api.get_one"): (lambda _: None, 403),
+    ("POST", "offer-desk-api.post_draft"): (_offered, 422),
+    ("PUT", "offer-desk-api.put_draft"): (_offered, 403),
+    ("POST", "offer-desk-api.post_submit"): (lambda _: None, 403),
+    ("POST", "offer-desk-api.post_coupons"): (lambda _: {"codes": ["A-1"]}, 403),
+    ("POST", "offer-desk-api.post_stock"): (lambda _: {"stock": 1, **REASON}, 403),
+    ("POST", "offer-desk-api.post_pause"): (lambda _: {"paused": True}, 403),
+    ("POST", "offer-desk-api.post_end"): (lambda _: REASON, 403),
+    ("POST", "offer-desk-api.post_approve"): (lambda _: {"mark": ""}, 403),
+    ("POST", "offer-desk-api.post_return"): (lambda _: {"mark": "", **REASON}, 403),
     ("PUT", "observance-dates-api.put_dates"): (lambda _: DATES, 403),
     ("DELETE", "observance-dates-api.delete_dates"): (lambda _: {"revision": 0, "source": "通知"}, 403),
 }
@@ -224,12 +252,12 @@ DATES = {
 }
 
 
-def test_the_api_of_campaigns_keeps_strangers_out(world: World) -> None:
+def test_the_api_of_campaigns_and_offers_keeps_strangers_out(world: World) -> None:
     ours, theirs = Tenant(world, "甲"), Tenant(world, "乙")
     rules = {
         (method, rule.endpoint): rule
         for rule in tried(world)
-        if rule.endpoint.startswith(("campaign-api.", "observance-dates-api."))
+        if rule.endpoint.startswith(("campaign-api.", "observance-dates-api.", "offer-desk-api."))
         for method in set(METHODS) & set(rule.methods or ())
     }
     assert rules.keys() == API.keys()

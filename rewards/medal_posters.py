@@ -34,7 +34,7 @@ _NOTE = Style(32, 18, QUIET, leading=1.4)
 
 
 @dataclass(frozen=True)
-class HonourPoster:
+class MedalPoster:
     """The words of a poster. `url` is what its code says, `address` the same to read."""
 
     issuer: str
@@ -47,7 +47,7 @@ class HonourPoster:
     url: str
 
 
-def poster_png(poster: HonourPoster) -> bytes:
+def poster_png(poster: MedalPoster) -> bytes:
     """The poster as a PNG of 1080 x 1440.
 
     Raises MissingGlyphs for characters that the font lacks, DoesNotFit for texts far too long, and ValueError for a
@@ -57,7 +57,7 @@ def poster_png(poster: HonourPoster) -> bytes:
     return page_png(Page(WIDTH, HEIGHT, items), dpi=72)
 
 
-def _head(poster: HonourPoster) -> Iterator[Item]:
+def _head(poster: MedalPoster) -> Iterator[Item]:
     """Who gives it, and what it is called, on green with a medal."""
     yield Box(0, 0, WIDTH, HEIGHT, PAPER)
     yield Box(0, 0, WIDTH, _HEAD, LEAF)
@@ -68,7 +68,7 @@ def _head(poster: HonourPoster) -> Iterator[Item]:
     yield from title.at(MARGIN, _HEAD - 40 - title.height)
 
 
-def _body(poster: HonourPoster) -> Iterator[Item]:
+def _body(poster: MedalPoster) -> Iterator[Item]:
     """Who has it and what for, and when it was given."""
     holder = fit(poster.holder, _HOLDER, SPACE, 220)
     yield from holder.at(MARGIN, _HEAD + 52)
