@@ -17,7 +17,7 @@ from activities.review import void_action
 from activities.reviews import Waits
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
-from tanpuhui.bureau import target_changes as changes
+from tanpuhui.bureau import target_changes as changes, target_progress
 from tanpuhui.bureau.target_changes import change_target, enter_progress, set_target, withdraw_target
 from tanpuhui.bureau.target_forms import TargetIn, typed
 from tanpuhui.bureau.target_progress import Progress, progress
@@ -300,6 +300,8 @@ def test_progress_is_what_the_figures_count(world: World) -> None:
     assert [one.reached_milli for one in found[:-1]] == [5_500, 2_500, 4_000, 3_000, 4_000, 3_000, 1_000]
     assert [one.share for one in found[:-1]] == [1100, 500, 400, 300, 1000, 1000, 1000]
     assert found[1].as_of == date(2026, 6, 30)
+    with mock.patch.object(target_progress, "is_calendar_year", return_value=False):  # counted from the days
+        assert reached(world, weight, in_june, people, here, verified, venues, of_plates, total) == found
     assert [one.expected_milli for one in found[:2]] == [5_000 * 183 // 365, 5_000]
     with world.house.db.reading_session() as session:
         mg = session.scalar(sa.text("SELECT sum(co2e_mg) FROM daily_figure WHERE NOT city_credited"))

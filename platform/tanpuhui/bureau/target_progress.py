@@ -3,8 +3,9 @@
 What is expected by today is spread evenly over the days from the first of January to the deadline. That is arithmetic, no forecast.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel, col
 
-from tanpuhui.bureau import participation
+from tanpuhui.bureau import participation, rollups
 from tanpuhui.bureau.participation import Period
 from tanpuhui.bureau.target_measures import MEASURES, Counted
 from tanpuhui.bureau.targets import Target, TargetProgress
 from tanpuhui.divisions import district_of
+from tanpuhui.periods import CalendarPeriod
 
 Row = Mapping[str, Any]
 
@@ -50,7 +52,7 @@ def expected_milli(amount_milli: int, year: int, due_on: date, today: date) -> i
 
 def progress(connection: Connection, targets: Sequence[Target], today: date) -> dict[UUID, Progress]:
     """How far each target has come by `today`."""
-    figures = _Figures(connection, today)
+    figures = _Figures(connection, targets, today)
     by_hand = _entered(connection, [one.id for one in targets if one.measure is Counted.FREE])
     found = {}
     for one in targets:
@@ -65,40 +67,62 @@ def progress(connection: Connection, targets: Sequence[Target], today: date) -> 
     return found
 
 
-def _statistics(connection: Connection, within: Period, by: Sequence[str]) -> list[dict[str, Any]]:
-    """The one place where figures are read: whoever reads them quicker is put in here."""
-    return participation.statistics(connection, within, by)
+#: What figures are asked for: days, whether of the whole district, and whether by kind of action.
+Asked = tuple[Period, bool, bool]
 
 
-@dataclass
+def _asked(target: Target, today: date) -> Asked:
+    within = Period(date(target.year, 1, 1), min(target.due_on, today))
+    return within, target.division_code == district_of(target.division_code), bool(target.kind)
+
+
 class _Figures:
-    """The figures of periods, each way of breaking them down read once."""
+    """The figures that some targets need, read once for all that ask alike."""
 
-    connection: Connection
-    today: date
-    read: dict[tuple[Period, tuple[str, ...]], dict[tuple[str, ...], Row]] = field(default_factory=dict)
+    def __init__(self, connection: Connection, targets: Sequence[Target], today: date) -> None:
+        self.connection, self.today = connection, today
+        self.areas: dict[Asked, set[str]] = defaultdict(set)
+        for one in targets:
+            if MEASURES[one.measure].number:
+                self.areas[_asked(one, today)].add(one.division_code)
+        self.read: dict[Asked, dict[tuple[str, str], Row]] = {}
 
     def reached(self, target: Target) -> int:
         """What the figures count for a target, in thousandths of its unit; cut."""
-        within = Period(date(target.year, 1, 1), min(target.due_on, self.today))
+        asked = _asked(target, self.today)
+        within = asked[0]
         if within.last < within.first:
             return 0
         if target.measure is Counted.VENUES:
             return venues(self.connection, within, target.division_code, target.kind) * 1000
-        asked = {}
-        if target.division_code != district_of(target.division_code):
-            asked["division"] = target.division_code
-        if target.kind:
-            asked["kind"] = target.kind
-        row = self._rows(within, tuple(asked)).get(tuple(asked.values()))
+        if asked not in self.read:
+            self.read[asked] = _numbers(self.connection, asked, sorted(self.areas[asked]), self.today)
+        row = self.read[asked].get((target.division_code, target.kind))
         measure = MEASURES[target.measure]
         return int(row[measure.number]) * measure.milli // measure.per_milli if row else 0
 
-    def _rows(self, within: Period, by: tuple[str, ...]) -> dict[tuple[str, ...], Row]:
-        if (within, by) not in self.read:
-            rows = _statistics(self.connection, within, by)
-            self.read[within, by] = {tuple(row[name] for name in by): row for row in rows}
-        return self.read[within, by]
+
+def _numbers(
+    connection: Connection, asked: Asked, areas: Sequence[str], today: date
+) -> dict[tuple[str, str], Row]:
+    """The one place where figures are read: the numbers of `bureau.participation.statistics` by area and kind ("": all of them).
+
+    A year that is over, or is not cut short by the deadline, is a calendar period and ready; other days are counted.
+    """
+    within, whole_district, by_kind = asked
+    kinds = ("kind",) if by_kind else ()
+    if is_calendar_year(within, today):
+        year = CalendarPeriod("year", within.first)
+        rows = rollups.sums(connection, [year], areas, by=("area", *kinds))
+        return {(row["area"], row.get("kind", "")): row for row in rows}
+    by = kinds if whole_district else ("division", *kinds)
+    rows = participation.statistics(connection, within, by)
+    return {(row.get("division", areas[0]), row.get("kind", "")): row for row in rows}
+
+
+def is_calendar_year(within: Period, today: date) -> bool:
+    """Whether all that was ever recorded of the year lies within: nothing is recorded of days to come."""
+    return within.last in {today, date(within.first.year, 12, 31)}
 
 
 def venues(connection: Connection, within: Period, division_code: str, kind: str = "") -> int:
