@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -24,11 +25,13 @@ from activities.campaign_rules import by_dates
 from activities.campaign_templates import shipped
 from rewards import offer_desk
 from tanpuhui import clock
+from tanpuhui.bureau.target_changes import set_target
+from tanpuhui.bureau.target_forms import TargetIn
 from tanpuhui.staff import Role
 from tests.databases import Shelf
 from tests.past import DAYS, FOOD, confirmed, recorded, reported
 from tests.service.test_gatherings import made
-from tests.world import COMMUNITY, DISTRICT, World
+from tests.world import COMMUNITY, DISTRICT, STREET, World
 
 ADDRESS = "/api/v1/openapi.json"
 CHECKS: list[Any] = [
@@ -222,6 +225,22 @@ def test_what_needs_a_token_says_so(world: World) -> None:
             assert (status == 200) if public else (status in {401, 404}), (method, path)
 
 
+def a_target(world: World) -> int:
+    """The year of a target, once there is one with a part."""
+    said = TargetIn(
+        "co2e",
+        amount="5",
+        division_code=DISTRICT,
+        answerer_id=str(world.officer.id),
+        basis="方案",
+        due_on="2026-12-31",
+    )
+    root = set_target(world.house, world.officer, 2026, said, chosen=UUID(int=1))
+    part = replace(said, division_code=STREET, amount="3")
+    set_target(world.house, world.officer, 2026, part, parent_id=root, chosen=UUID(int=2))
+    return 2026
+
+
 def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict[str, Any]]]:
     """For each operation, somebody who may, and a request that is answered with what they wanted."""
     site = world.site("clean_plate")
@@ -358,6 +377,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
         ),
         ("GET", "/api/v1/actions/{action_id}"): ("organiser", {"path_parameters": {"action_id": action}}),
         ("GET", "/api/v1/synergy"): ("officer", {"query": {"kind": "clean_plate"}}),
+        ("GET", "/api/v1/targets"): ("officer", {"query": {"year": a_target(world)}}),
         ("GET", "/api/v1/declarations"): ("officer", {"query": {"state": "used", **days}}),
         ("GET", "/api/v1/declarations/states"): ("officer", {"query": days}),
         ("POST", "/api/v1/declarations"): ("officer", {"body": {"methodology": FOOD, **days}}),
