@@ -25,7 +25,7 @@ from activities.factor_words import title_of
 from activities.quantify.calculation import decimal_text
 from activities.quantify.factors import POLLUTANTS
 from activities.quantify.methodologies import FILING_NAMES, FilingStatus, Methodology, all_methodologies
-from tanpuhui import clock
+from tanpuhui import audit, clock
 from tanpuhui.bureau.participation import READERS, Period, may_read, period, read_day
 from tanpuhui.csvtext import stream_sheet
 from tanpuhui.errors import (
@@ -269,10 +269,11 @@ _COLUMNS = (
 @blueprint.get("/bureau/declarations/<uuid:declaration_id>.csv")
 @staff_required(*READERS)
 def records(declaration_id: UUID) -> Answer:
-    """Every record of a declaration as CSV, by which its sums can be computed again."""
+    """Every record of a declaration as CSV, by which its sums can be computed again; that it was taken is written down."""
     may_read(house(), staff())
-    with house().db.reading_session() as session:
+    with house().db.session() as session:
         found = _found(session, declaration_id)
+        audit.note_by(session, staff(), deed="declaration.exported", subject=declared.subject(declaration_id))
     rows = _lines(declared.records(house().db, declaration_id), found.methodology)
     name = f"tanpuhui-declaration-{found.methodology}-{found.first}-{found.last}.csv"
     return Response(

@@ -59,10 +59,9 @@ def hand_over(house: House, principal: Principal, declaration_id: UUID, file: IO
     may_read(house, principal, TAKERS)
     fingerprint = write(house, declaration_id, file)
     with house.db.session() as session:
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
+            principal,
             deed="declaration.handed_over",
             subject=declared.subject(declaration_id),
             fingerprint=fingerprint,

@@ -276,10 +276,9 @@ def _require_either(session: Session, principal: Principal, row: HandOver) -> No
 def _note(
     session: Session, principal: Principal, deed: str, row: HandOver, reason: str = "", **detail: Any
 ) -> None:
-    audit.note(
+    audit.note_by(
         session,
-        actor_kind=principal.kind,
-        actor_id=principal.id,
+        principal,
         deed=deed,
         subject=f"hand_over:{row.id}",
         reason=reason,

@@ -14,7 +14,7 @@ from tanpuhui import clock
 from tanpuhui.bureau.answers import ANSWERERS
 from tanpuhui.errors import AlreadyReviewed, InvalidField
 from tanpuhui.i18n import N_
-from tanpuhui.web.auth import house, roles_here, staff, staff_required
+from tanpuhui.web.auth import house, roles_here, saw, staff, staff_required
 from tanpuhui.web.forms import form_errors
 
 blueprint = Blueprint("reviews", __name__, template_folder="templates")
@@ -55,8 +55,10 @@ def queue() -> Answer:
 @blueprint.get("/bureau/reviews/<uuid:action_id>")
 @staff_required(*MANAGERS)
 def one(action_id: UUID) -> Answer:
-    """A record that waits, or what was decided on it."""
-    return _one(action_id)
+    """A record that waits, or what was decided on it; who looked is written down."""
+    page = _one(action_id)
+    saw(f"action:{action_id}")
+    return page
 
 
 def _one(action_id: UUID, errors: dict[str, str] | None = None) -> str:

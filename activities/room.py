@@ -50,6 +50,7 @@ from activities.invariants import INVARIANTS
 from activities.letters import LETTERS, TELLING_REVIEWED, TELLING_VOIDED
 from activities.quantify import factor_sheet, factors, methodologies, proposals
 from activities.topics import TOPICS
+from activities.trail_words import TRAIL
 from tanpuhui.rooms import House, Room
 
 if TYPE_CHECKING:
@@ -267,4 +268,5 @@ room = Room(
     letters=(*LETTERS, campaign_reminders.BEGINS, *gathering_news.LETTERS),
     topics=TOPICS,
     datasets=DATASETS,
+    trail=TRAIL,
 )

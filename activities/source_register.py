@@ -27,10 +27,9 @@ def set_number(house: House, principal: Principal, site_id: UUID, number: str, r
         site = get_site(session, principal, site_id)
         site.source_register = number or None
         session.add(site)
-        audit.note(
+        audit.note_by(
             session,
-            actor_kind=principal.kind,
-            actor_id=principal.id,
+            principal,
             deed="site.source_register",
             subject=f"site:{site.id}",
             reason=reason,

@@ -15,7 +15,7 @@ from tanpuhui import clock
 from tanpuhui.bureau.participation import READERS, may_read
 from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField, TanpuhuiError
-from tanpuhui.web.auth import house, roles_here, staff, staff_required
+from tanpuhui.web.auth import house, roles_here, saw, staff, staff_required
 from tanpuhui.web.forms import form_errors
 
 blueprint = Blueprint("spot_checks", __name__, template_folder="templates")
@@ -90,8 +90,10 @@ def rates() -> Answer:
 @blueprint.get("/bureau/spot-checks/<uuid:check_id>")
 @staff_required(*READERS)
 def one(check_id: UUID) -> Answer:
-    """A sample with its records."""
-    return _one(check_id)
+    """A sample with its records; who looked is written down."""
+    page = _one(check_id)
+    saw(f"spot_check:{check_id}")
+    return page
 
 
 def _one(check_id: UUID, wrong: tuple[UUID, TanpuhuiError] | None = None) -> Answer:

@@ -61,10 +61,9 @@ def take_stock(
                 counted_by=principal.id,
             )
             session.add(row)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="stock.taken",
                 subject=f"site:{site_id}",
                 reason=row.reason,
@@ -119,10 +118,9 @@ def answer(
                 answered_by=principal.id,
             )
             session.add(row)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="alarm.answered",
                 subject=f"site:{site_id}",
                 reason=row.reason,

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from rewards import adjustments
 from rewards.adjustments import ADJUSTERS, MOST, Adjustment, AdjustmentKind, GoodwillIn
 from tanpuhui.errors import NotFound, TanpuhuiError
-from tanpuhui.web.auth import house, staff, staff_required
+from tanpuhui.web.auth import house, saw, staff, staff_required
 from tanpuhui.web.forms import chosen_id, form_errors
 
 blueprint = Blueprint("adjustment_desk", __name__, template_folder="templates")
@@ -65,8 +65,10 @@ def propose() -> Answer:
 @blueprint.get("/bureau/adjustments/<uuid:adjustment_id>")
 @staff_required(*ADJUSTERS)
 def one(adjustment_id: UUID) -> Answer:
-    """One proposal, and what can be done with it."""
-    return _one(adjustment_id)
+    """One proposal, and what can be done with it; who looked is written down."""
+    page = _one(adjustment_id)
+    saw(f"adjustment:{adjustment_id}")
+    return page
 
 
 def _one(adjustment_id: UUID, error: TanpuhuiError | None = None) -> Answer:

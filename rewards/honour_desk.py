@@ -18,7 +18,7 @@ from tanpuhui.bureau.participation import READERS
 from tanpuhui.classes import MANAGERS, classes_of
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
 from tanpuhui.sessions import Principal
-from tanpuhui.web.auth import house, roles_here, staff, staff_required
+from tanpuhui.web.auth import house, roles_here, saw, staff, staff_required
 from tanpuhui.web.forms import chosen_id, form_errors
 
 blueprint = Blueprint("honour_desk", __name__, template_folder="templates")
@@ -126,8 +126,10 @@ def _holder(text: str) -> HolderKind | None:
 @blueprint.get("/console/honours/<uuid:honour_id>")
 @staff_required(*NOMINATORS)
 def nomination(honour_id: UUID) -> Answer:
-    """One nomination: evidence, invitation, what became of it."""
-    return _one(honour_id)
+    """One nomination: evidence, invitation, what became of it; who looked is written down."""
+    page = _one(honour_id)
+    saw(f"honour:{honour_id}")
+    return page
 
 
 def _one(
@@ -225,8 +227,10 @@ def retire_kind(kind_id: UUID) -> Answer:
 @blueprint.get("/bureau/honours/<uuid:honour_id>")
 @staff_required(*READERS)
 def one(honour_id: UUID) -> Answer:
-    """One nomination or honour, with the evidence, and what an officer can do with it."""
-    return _one(honour_id, place="honours")
+    """One nomination or honour, with the evidence, and what an officer can do with it; who looked is written down."""
+    page = _one(honour_id, place="honours")
+    saw(f"honour:{honour_id}")
+    return page
 
 
 @blueprint.post("/bureau/honours/<uuid:honour_id>/decide")

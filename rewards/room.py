@@ -36,6 +36,7 @@ from rewards.invariants import INVARIANTS
 from rewards.offer_invariants import OFFER_INVARIANTS
 from rewards.points_invariants import POINTS_INVARIANTS
 from rewards.seal_invariants import SEAL_INVARIANTS
+from rewards.trail_words import TRAIL
 from tanpuhui.rooms import House, Room
 
 if TYPE_CHECKING:
@@ -157,4 +158,5 @@ room = Room(
     ),
     demo=_demo,
     report=bonus_view.reported,
+    trail=TRAIL,
 )

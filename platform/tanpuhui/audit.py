@@ -22,6 +22,9 @@ class AuditEntry(SQLModel, table=True):
     """One deed of a member of staff or of the system. `detail` holds ids and choices, never personal data."""
 
     __tablename__ = "audit_entry"
+    __table_args__ = tuple(
+        sa.Index(f"ix_audit_entry_{column}_at", column, "at") for column in ("actor_id", "deed", "subject")
+    )
 
     id: UUID = Field(default_factory=ids.new_id, primary_key=True)
     at: datetime = Field(default_factory=clock.now, index=True)

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from tanpuhui import (
     audit,
+    audit_chain,
     divisions,
     families,
     feedback,
@@ -32,6 +33,7 @@ from tanpuhui.bureau import synergy, target_tasks, targets
 from tanpuhui.floor_holdings import HOLDINGS
 from tanpuhui.holdings import older
 from tanpuhui.rooms import House, Invariant, Room
+from tanpuhui.trail_words import TRAIL
 
 if TYPE_CHECKING:
     import click
@@ -195,6 +197,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         target_desk,
         target_sheet_desk,
         target_task_desk,
+        trail_pages,
     )
     from tanpuhui.web import (
         class_pages,
@@ -227,6 +230,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         staff_pages.blueprint,
         operations.blueprint(house),
         bureau_pages.blueprint,
+        trail_pages.blueprint,
         synergy_pages.blueprint,
         feedback_desk.blueprint,
         open_data_pages.blueprint,
@@ -252,6 +256,8 @@ room = Room(
     name="floor",
     tables=(
         audit.AuditEntry,
+        audit_chain.AuditLink,
+        audit_chain.AuditHead,
         divisions.Division,
         families.FamilyAccount,
         families.FamilyGuardian,
@@ -296,6 +302,7 @@ room = Room(
     same_transaction=(inbox.GREETING,),
     jobs=(
         jobs.Job("housekeeping", timedelta(hours=1), _housekeeping),
+        audit_chain.JOB,
         jobs.Job("feedback", timedelta(days=1), feedback.close_answered),
         jobs.Job("target-reminders", timedelta(hours=1), target_tasks.remind),
     ),
@@ -308,6 +315,7 @@ room = Room(
         Invariant("what counts as answered has an answer", _unanswered),
         Invariant(f"nobody has more than {feedback.MOST_OPEN} that wait for an answer", _crowded),
         Invariant("whoever has left has no messages", _messages_of_the_gone),
+        Invariant("the audit trail is as it was sealed", audit_chain.broken),
         Invariant("every resident has a way in", _ways_in),
         Invariant("a family has guardians who agreed", _families),
     ),
@@ -315,4 +323,5 @@ room = Room(
     letters=(inbox.WELCOME, feedback.ANSWERED),
     providers=_providers,
     demo=_demo,
+    trail=TRAIL,
 )

@@ -48,7 +48,8 @@ class Room:
     """What a room brings. Blueprints, commands and providers are made on demand, so that workers load no web code.
 
     `demo` adds to the demo data of a house in which everybody has lived their month. `report` is what the room adds to the
-    closing report of a campaign, by key, as JSON keeps it.
+    closing report of a campaign, by key, as JSON keeps it. `trail`: what the audit trail calls the room's deeds (``site.created``)
+    and their subjects (``site``).
     """
 
     name: str
@@ -68,6 +69,7 @@ class Room:
     providers: Callable[["House"], Sequence["Provider"]] = lambda _house: ()
     demo: Callable[["House"], None] = lambda _house: None
     report: Callable[[Connection, UUID], Mapping[str, Any]] = lambda _connection, _campaign_id: {}
+    trail: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,6 +109,11 @@ class House:
     def letters(self) -> dict[str, Letter]:
         """Every kind of message, by its name."""
         return {letter.kind: letter for room in self.rooms for letter in room.letters}
+
+    @cached_property
+    def trail(self) -> dict[str, str]:
+        """What deeds and their subjects are called in the audit trail, by key."""
+        return {key: words for room in self.rooms for key, words in room.trail.items()}
 
     @cached_property
     def topics(self) -> dict[str, Topic]:

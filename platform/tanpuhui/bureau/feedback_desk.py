@@ -12,7 +12,7 @@ from tanpuhui.bureau import answers
 from tanpuhui.divisions import Division
 from tanpuhui.errors import NotAllowed, NotFound, TanpuhuiError
 from tanpuhui.feedback import ANSWER_WITHIN, LONGEST, FeedbackState, entries
-from tanpuhui.web.auth import house, staff, staff_required
+from tanpuhui.web.auth import house, saw, staff, staff_required
 from tanpuhui.web.forms import form_errors
 
 blueprint = Blueprint("feedback_desk", __name__)
@@ -76,8 +76,10 @@ def _names(session: Session, communities: set[str]) -> dict[str, str]:
 @blueprint.get("/bureau/feedback/<uuid:feedback_id>")
 @staff_required(*answers.ANSWERERS)
 def one(feedback_id: UUID) -> Answer:
-    """What was said, and the form for an answer."""
-    return _one(feedback_id)
+    """What was said, and the form for an answer; that it was read is written down."""
+    page = _one(feedback_id)
+    saw(f"feedback:{feedback_id}")
+    return page
 
 
 def _one(feedback_id: UUID, errors: dict[str, str] | None = None) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from tanpuhui import families, sessions
+from tanpuhui import audit, families, sessions
 from tanpuhui.errors import InvalidField, NotAuthenticated, PersonsOnly
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
@@ -66,6 +66,12 @@ def staff() -> Principal:
     if found is None:
         raise NotAuthenticated
     return found
+
+
+def saw(subject: str, *, what: str = "") -> None:
+    """Write down that the logged-in member of staff was shown `subject` (see `audit.saw`); to be called once the page is made."""
+    with house().db.session() as session:
+        audit.saw(session, staff(), subject, what=what)
 
 
 def act_for(family: bool) -> Principal:
