@@ -29,7 +29,7 @@ from tanpuhui import (
     staff,
     worker,
 )
-from tanpuhui.bureau import synergy, target_tasks, targets
+from tanpuhui.bureau import synergy, target_tasks, targets, told
 from tanpuhui.floor_holdings import HOLDINGS
 from tanpuhui.holdings import older
 from tanpuhui.rooms import House, Invariant, Room
@@ -291,6 +291,8 @@ room = Room(
         staff.Invitation,
         worker.Lease,
         synergy.EmissionTotal,
+        told.WithheldCell,
+        told.WithheldYear,
         targets.Target,
         targets.TargetProgress,
         target_tasks.TargetTask,
@@ -304,6 +306,7 @@ room = Room(
         jobs.Job("housekeeping", timedelta(hours=1), _housekeeping),
         audit_chain.JOB,
         jobs.Job("feedback", timedelta(days=1), feedback.close_answered),
+        told.JOB,
         jobs.Job("target-reminders", timedelta(hours=1), target_tasks.remind),
     ),
     reference=(divisions.DIVISIONS_FILE,),

@@ -8,9 +8,11 @@ from flask import Response
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 
+from tanpuhui import audit
 from tanpuhui.bureau.cocontrol import Basis, Indicator, Pair, Quadrant, Reading, quadrant, rounded
 from tanpuhui.bureau.participation import PARTS, may_read, period_or_month, statistics
 from tanpuhui.bureau.synergy import KindPart, Part, synergy
+from tanpuhui.bureau.told import told_statistics
 from tanpuhui.measures import POLLUTANTS
 from tanpuhui.rooms import House
 from tanpuhui.web.api import READING, IsoDay, Query, api_blueprint, json_answer
@@ -23,6 +25,11 @@ class StatisticsQuery(Query):
     from_: IsoDay | None = Field(None, alias="from")
     to: IsoDay | None = None
     by: str = Field("", max_length=80, description="day, division, community, kind, evidence, campaign")
+    reason: str = Field(
+        "",
+        max_length=200,
+        description="Why numbers of a few people are needed; then none is withheld, and it is audited",
+    )
 
 
 class StatisticsOut(BaseModel):
@@ -36,6 +43,9 @@ class StatisticsOut(BaseModel):
 
     A pollutant is null where no factor for it is known; `participants` is null by evidence, as people are
     not told apart by it.
+
+    `withheld` is null, or says why all numbers of a row are: `few` people are behind it or behind a neighbour from which it could be
+    worked out, or it is `fine`r than what is told at all.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -158,8 +168,14 @@ def blueprint(house: House) -> APIBlueprint:
         may_read(house, machine())
         within = period_or_month(query.from_, query.to)
         by = list(dict.fromkeys(name for name in query.by.split(",") if name))
-        with house.db.reading() as connection:
-            rows = statistics(connection, within, by)
+        if query.reason:
+            with house.db.session() as session:
+                subject = f"statistics:{within.first}..{within.last}"
+                audit.saw(session, machine(), subject, audit.reason(query.reason), by=by)
+                rows = [{**row, "withheld": None} for row in statistics(session.connection(), within, by)]
+        else:
+            with house.db.reading() as connection:
+                rows = told_statistics(connection, within, by, house.settings.district_code)
         return json_answer(
             {
                 "from": within.first.isoformat(),
@@ -200,7 +216,7 @@ def blueprint(house: House) -> APIBlueprint:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     names = [f"{part}{name}" for part in ("", *(f"{part}_" for part in PARTS)) for name in POLLUTANTS]
-    unknown = {f"{name}_ug": None for name in names if not row[f"{name}_known"]}
+    unknown = {f"{name}_ug": None for name in names if not row[f"{name}_known"]}  # nor of what is withheld
     plain = {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
     return plain | unknown
 

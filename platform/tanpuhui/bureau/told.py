@@ -1,0 +1,335 @@
+"""Sums of calendar periods as they are told: the same numbers in every page, file and answer, with those of a few people withheld.
+
+Which cells are withheld is decided for a whole year at once (`bureau.withholding`), kept, and decided anew by a job soon after figures
+of that year changed. What has come since is told only of enough people.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel
+
+from tanpuhui.bureau.participation import NUMBERS, Period, statistics
+from tanpuhui.bureau.rollups import sums
+from tanpuhui.bureau.suppression import Sum, left_out, told
+from tanpuhui.bureau.withholding import UNITS, Cell, offered, withheld
+from tanpuhui.jobs import Job
+from tanpuhui.participants import ALL
+from tanpuhui.periods import CalendarPeriod
+from tanpuhui.rooms import House
+
+#: Why a number is not told: too few people are behind it or behind a neighbour, or it is finer than what is told at all.
+FEW, FINE = "few", "fine"
+
+
+class WithheldCell(SQLModel, table=True):
+    """A number that is not told. `kind` may be `ALL`."""
+
+    __tablename__ = "withheld_cell"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    unit: str = Field(primary_key=True, max_length=8)
+    area: str = Field(primary_key=True, max_length=12)
+    kind: str = Field(primary_key=True, max_length=32)
+    first: date = Field(primary_key=True)
+
+
+class WithheldYear(SQLModel, table=True):
+    """When it was last decided what is withheld of a year, and what the district's figures of it summed up to then."""
+
+    __tablename__ = "withheld_year"
+
+    year: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    decided_at: datetime
+    actions: int = Field(sa_type=sa.BigInteger)
+    quantity_milli: int = Field(sa_type=sa.BigInteger)
+    co2e_high_mg: int = Field(sa_type=sa.BigInteger)
+
+
+# --- deciding ----------------------------------------------------------------------------------------------
+
+
+def decide(_house: House, connection: Connection, now: datetime) -> None:
+    """Decide anew for every year whose figures have changed since."""
+    years = SQLModel.metadata.tables["withheld_year"]
+    cells = SQLModel.metadata.tables["withheld_cell"]
+    known = {
+        row.year: (row.actions, row.quantity_milli, row.co2e_high_mg)
+        for row in connection.execute(sa.select(years))
+    }
+    for year, state in _states(connection).items():
+        if known.get(year) == state:
+            continue
+        hidden = withheld(_people(connection, year))
+        connection.execute(
+            sa.delete(cells).where(cells.c.first.between(date(year, 1, 1), date(year, 12, 31)))
+        )
+        if hidden:
+            connection.execute(sa.insert(cells), [cell._asdict() for cell in sorted(hidden)])
+        names = ("actions", "quantity_milli", "co2e_high_mg")
+        values = {"decided_at": now, **dict(zip(names, state, strict=True))}
+        if year in known:
+            connection.execute(sa.update(years).where(years.c.year == year).values(**values))
+        else:
+            connection.execute(sa.insert(years).values(year=year, **values))
+
+
+JOB = Job("withholding", timedelta(minutes=10), decide)
+
+
+def _states(connection: Connection) -> dict[int, tuple[int, int, int]]:
+    figures = SQLModel.metadata.tables["period_figure"]
+    measured = (figures.c.actions, figures.c.quantity_milli, figures.c.co2e_high_mg)
+    query = (
+        sa.select(figures.c.first, *map(sa.func.sum, measured))
+        .where(figures.c.unit == "year", sa.func.length(figures.c.area) == 6, figures.c.campaign == ALL)
+        .group_by(figures.c.first)
+    )
+    return {row[0].year: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
+
+
+def _people(connection: Connection, year: int) -> dict[Cell, int]:
+    """The distinct people of every offered cell of a year, without those of nobody."""
+    counts, figures = (SQLModel.metadata.tables[name] for name in ("participant_count", "period_figure"))
+    known = (
+        sa.select(figures.c.area)
+        .where(figures.c.unit == "year", figures.c.first == date(year, 1, 1))
+        .distinct()
+    )
+    areas = sorted(connection.scalars(known))
+    found: dict[Cell, int] = {}
+    for unit in UNITS:
+        for level in sorted({len(area) for area in areas}):
+            codes = [area for area in areas if len(area) == level]
+            if not offered(unit, codes[0], ALL):
+                continue
+            query = sa.select(
+                counts.c.unit, counts.c.first, counts.c.area, counts.c.kind, counts.c.participants
+            ).where(
+                counts.c.unit == unit,
+                counts.c.area.in_(codes),
+                counts.c.campaign == ALL,
+                counts.c.first.between(date(year, 1, 1), date(year, 12, 31)),
+                counts.c.participants > 0,
+            )
+            if not offered(unit, codes[0], "any kind"):
+                query = query.where(counts.c.kind == ALL)
+            found |= {Cell(*row[:4]): row[4] for row in connection.execute(query)}
+    return found
+
+
+def _withheld(connection: Connection, cells: Iterable[Cell]) -> set[Cell]:
+    """Which of `cells` are withheld. Of a year that was not decided yet it is decided for this once."""
+    asked = set(cells)
+    years, table = SQLModel.metadata.tables["withheld_year"], SQLModel.metadata.tables["withheld_cell"]
+    wanted = {cell.first.year for cell in asked}
+    undecided = wanted - set(connection.scalars(sa.select(years.c.year).where(years.c.year.in_(wanted))))
+    found: set[Cell] = set()
+    for year in sorted(undecided & _states(connection).keys() if undecided else ()):
+        found |= withheld(_people(connection, year))
+    query = sa.select(table.c.unit, table.c.first, table.c.area, table.c.kind).where(
+        table.c.unit.in_({cell.unit for cell in asked}),
+        table.c.area.in_({cell.area for cell in asked}),
+        table.c.first.in_({cell.first for cell in asked}),
+    )
+    return {Cell(*row) for row in connection.execute(query)} & asked | found & asked
+
+
+# --- telling -----------------------------------------------------------------------------------------------
+
+
+def told_sums(
+    connection: Connection,
+    periods: Sequence[CalendarPeriod],
+    areas: Sequence[str],
+    *,
+    by: Sequence[str] = (),
+    kind: str | None = None,
+    campaign: str | None = None,
+) -> list[dict[str, Any]]:
+    """`bureau.rollups.sums`, with `withheld` in each row: None, `FEW` or `FINE`; then each of its numbers is None.
+
+    Rows that are withheld are there even if nothing was recorded: that is not told either.
+    """
+    rows = sums(connection, periods, areas, by=by, kind=kind, campaign=campaign)
+    cells = [tuple(_cells(row, periods, areas, kind)) for row in rows]
+    if campaign:
+        reasons = _reasons_of_campaign(connection, rows, cells, periods, areas, by, kind)
+    else:
+        hidden = _withheld(connection, {part for found in cells for cell in found for part in _parts(cell)})
+        reasons = [_reason(row, found, hidden) for row, found in zip(rows, cells, strict=True)]
+        rows += _of_nobody(connection, rows, periods, areas, by, kind)
+        reasons += [FEW] * (len(rows) - len(reasons))
+    for row, reason in zip(rows, reasons, strict=True):
+        row["withheld"] = reason
+        if reason:
+            row.update(dict.fromkeys((*NUMBERS, "participants", "newcomers")))
+        elif row["newcomers"] is not None and not (
+            told(row["newcomers"]) and told(row["participants"] - row["newcomers"])
+        ):
+            row["newcomers"] = None
+    return sorted(rows, key=lambda row: tuple(row[name] for name in by))
+
+
+def whole_sums(
+    connection: Connection,
+    periods: Sequence[CalendarPeriod],
+    areas: Sequence[str],
+    *,
+    by: Sequence[str] = (),
+    kind: str | None = None,
+    campaign: str | None = None,
+) -> list[dict[str, Any]]:
+    """The same with nothing withheld, for who gave a reason; the caller keeps it (`audit.saw`)."""
+    rows = sums(connection, periods, areas, by=by, kind=kind, campaign=campaign)
+    return [{**row, "withheld": None} for row in rows]
+
+
+def _cells(
+    row: Mapping[str, Any], periods: Sequence[CalendarPeriod], areas: Sequence[str], kind: str | None
+) -> Iterator[Cell]:
+    """The cells of the cube that a row is made of."""
+    what = row.get("kind") or kind or ALL
+    for period, area in product(
+        [row["period"]] if "period" in row else periods, [row["area"]] if "area" in row else areas
+    ):
+        yield Cell(period.unit, period.first, area, what)
+
+
+def _parts(cell: Cell) -> Iterator[Cell]:
+    """The cells by which it is decided whether one is told: of a week, its days."""
+    if cell.unit == "week":
+        for day in CalendarPeriod(cell.unit, cell.first).parts("day"):
+            yield cell._replace(unit="day", first=day.first)
+    else:
+        yield cell
+
+
+def _reason(row: Mapping[str, Any], cells: Sequence[Cell], hidden: set[Cell]) -> str | None:
+    if not all(offered(cell.unit, cell.area, cell.kind) for cell in cells):
+        return FINE
+    few = row["participants"] is not None and not told(row["participants"])
+    return FEW if few or any(part in hidden for cell in cells for part in _parts(cell)) else None
+
+
+def _of_nobody(
+    connection: Connection,
+    rows: Sequence[Mapping[str, Any]],
+    periods: Sequence[CalendarPeriod],
+    areas: Sequence[str],
+    by: Sequence[str],
+    kind: str | None,
+) -> list[dict[str, Any]]:
+    """Rows of cells that are withheld though nothing was recorded there, where rows are cells."""
+    if not {"period", "area"} <= {
+        *by,
+        *(["period"] if len(periods) == 1 else []),
+        *(["area"] if len(areas) == 1 else []),
+    }:
+        return []
+    if "evidence" in by or not by:
+        return []
+    table = SQLModel.metadata.tables["withheld_cell"]
+    query = sa.select(table.c.unit, table.c.first, table.c.area, table.c.kind).where(
+        table.c.unit.in_({period.unit for period in periods}),
+        table.c.area.in_(areas),
+        table.c.first.in_({period.first for period in periods}),
+        (table.c.kind == kind)
+        if kind
+        else ((table.c.kind != ALL) if "kind" in by else (table.c.kind == ALL)),
+    )
+    there = {tuple(row[name] for name in by) for row in rows}
+    found = []
+    for row in connection.execute(query):
+        values = {"period": CalendarPeriod(row.unit, row.first), "area": row.area, "kind": row.kind}
+        key = tuple(values[name] for name in by)
+        if values["period"] in periods and key not in there:
+            found.append(
+                {**dict(zip(by, key, strict=True)), **dict.fromkeys((*NUMBERS, "participants", "newcomers"))}
+            )
+    return found
+
+
+def _reasons_of_campaign(
+    connection: Connection,
+    rows: Sequence[Mapping[str, Any]],
+    cells: Sequence[Sequence[Cell]],
+    periods: Sequence[CalendarPeriod],
+    areas: Sequence[str],
+    by: Sequence[str],
+    kind: str | None,
+) -> list[str | None]:
+    """Numbers of one campaign: told of enough people, if enough people took part outside it too or nobody did.
+
+    The parts of a table add up to its total, so that a second one may be left out beside the first.
+    """
+    everybody = {
+        tuple(row[name] for name in by): row["participants"]
+        for row in sums(connection, periods, areas, by=by, kind=kind)
+    }
+    people: dict[int, int] = {}
+    reasons: list[str | None] = []
+    for at, (row, found) in enumerate(zip(rows, cells, strict=True)):
+        if row["participants"] is None or not all(offered(cell.unit, cell.area, cell.kind) for cell in found):
+            reasons.append(FINE)
+            continue
+        outside = (everybody.get(tuple(row[name] for name in by)) or 0) - row["participants"]
+        people[at] = row["participants"] if told(outside) else 1
+        reasons.append(None)
+    for at in (
+        left_out(people, [Sum(tuple(people))])
+        if by
+        else (at for at, number in people.items() if not told(number))
+    ):
+        reasons[at] = FEW
+    return reasons
+
+
+def told_statistics(
+    connection: Connection, within: Period, by: Sequence[str], district: str
+) -> list[dict[str, Any]]:
+    """`bureau.participation.statistics`, with `withheld` as in `told_sums`.
+
+    Days that are no calendar period are told as the sum of calendar periods, each of which is told: so two spans that differ by a
+    day give nothing away. By campaign it is told for the district alone.
+    """
+    rows = statistics(connection, within, by)
+    pieces = _pieces(within)
+    cells = []
+    for row in rows:
+        area = row.get("community") or row.get("division") or district
+        spans = [CalendarPeriod("day", row["day"])] if "day" in by else pieces
+        cells.append([Cell(span.unit, span.first, area, row.get("kind", ALL)) for span in spans])
+    hidden = _withheld(connection, {cell for found in cells for cell in found})
+    reasons = [_reason(row, found, hidden) for row, found in zip(rows, cells, strict=True)]
+    if "campaign" in by:
+        fine = FINE if len(by) > 1 else None
+        people = {at: row["participants"] or 0 for at, row in enumerate(rows)}
+        few = left_out(people, [Sum(tuple(people))])
+        reasons = [FEW if at in few else fine for at in people]
+    for row, reason in zip(rows, reasons, strict=True):
+        row["withheld"] = reason
+        if reason:
+            row.update(dict.fromkeys((*NUMBERS, "participants")))
+    return rows
+
+
+def _pieces(within: Period) -> list[CalendarPeriod]:
+    """The largest calendar periods of the cube that make up some days."""
+    found: list[CalendarPeriod] = []
+    day = within.first
+    while day <= within.last:
+        fitting = (CalendarPeriod.containing(unit, day) for unit in reversed(UNITS))
+        found.append(next(one for one in fitting if one.first == day and one.last <= within.last))
+        day = found[-1].after().first
+    return found
+
+
+def decided_at(connection: Connection, year: int) -> datetime | None:
+    """When it was last decided what is withheld of a year; None if not yet."""
+    years = SQLModel.metadata.tables["withheld_year"]
+    return connection.execute(sa.select(years.c.decided_at).where(years.c.year == year)).scalar()

@@ -1,0 +1,152 @@
+"""What is withheld of the district's numbers cannot be worked out from what is told, by any adding and subtracting."""
+
+from collections import defaultdict
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings, strategies as st
+
+from tanpuhui.bureau.suppression import FEWEST
+from tanpuhui.bureau.withholding import UNITS, Cell, offered, withheld
+from tanpuhui.participants import ALL, areas_of
+from tanpuhui.periods import CalendarPeriod
+
+COMMUNITIES = ("310106006001", "310106006002", "310106011001", "310106011002", "310106012001")
+KINDS = ("walk", "glass", "cup")
+DAYS = (
+    date(2026, 1, 5),
+    date(2026, 1, 6),
+    date(2026, 2, 7),
+    date(2026, 3, 9),
+    date(2026, 5, 5),
+    date(2026, 11, 8),
+)
+
+#: A person, where, in what and when: what the cube is made of.
+Deed = tuple[int, str, str, date]
+DEEDS = st.lists(
+    st.tuples(
+        st.integers(0, 25), st.sampled_from(COMMUNITIES), st.sampled_from(KINDS), st.sampled_from(DAYS)
+    ),
+    max_size=120,
+)
+
+
+def cells_of(community: str, kind: str, day: date) -> list[Cell]:
+    """The offered cells that a deed lies in."""
+    return [
+        Cell(unit, CalendarPeriod.containing(unit, day).first, area, what)
+        for unit in UNITS
+        for area in areas_of(community)
+        for what in (kind, ALL)
+        if offered(unit, area, what)
+    ]
+
+
+def cube(deeds: list[Deed]) -> dict[Cell, int]:
+    people: dict[Cell, set[int]] = defaultdict(set)
+    for person, community, kind, day in deeds:
+        for cell in cells_of(community, kind, day):
+            people[cell].add(person)
+    return {cell: len(persons) for cell, persons in people.items()}
+
+
+def worked_out(people: dict[Cell, int], hidden: frozenset[Cell]) -> set[Cell]:
+    """What an attacker can work out who knows every cell that is told, and how cells add up of the finest numbers there can be.
+
+    Unknown are the numbers of each community, kind and day, unless it lies in a cell of which nobody is told: that is nothing. A
+    cell is worked out if no change of the unknown changes it that leaves alone all that is told.
+    """
+    finest = [
+        (community, kind, day)
+        for community in COMMUNITIES
+        for kind in KINDS
+        for day in DAYS
+        if all(people.get(cell) or cell in hidden for cell in cells_of(community, kind, day))
+    ]
+    if not finest:
+        return set(hidden)
+    rows: dict[Cell, np.ndarray] = {}
+    for at, one in enumerate(finest):
+        for cell in cells_of(*one):
+            rows.setdefault(cell, np.zeros(len(finest)))[at] = 1
+    told = np.array([row for cell, row in rows.items() if cell not in hidden]).reshape(-1, len(finest))
+    _u, singular, directions = np.linalg.svd(told)
+    free = directions[int((singular > 1e-9).sum()) :]  # the changes that leave alone what is told
+    return {cell for cell in hidden if cell in rows and np.abs(free @ rows[cell]).max(initial=0) < 1e-7}
+
+
+@settings(max_examples=60)
+@given(DEEDS)
+@example(
+    [(person, community, "walk", DAYS[0]) for community in COMMUNITIES for person in range(7)]
+    + [(1, COMMUNITIES[0], "glass", DAYS[0])]
+)
+@example([(1, COMMUNITIES[0], "walk", DAYS[0])])
+def test_of_a_few_nothing_can_be_worked_out(deeds: list[Deed]) -> None:
+    people = cube(deeds)
+    hidden = withheld(people)
+    few = {cell for cell, number in people.items() if number < FEWEST}
+    assert few <= hidden
+    assert not worked_out(people, hidden) & few
+
+
+def test_the_attack_works_on_what_only_leaves_out_the_few() -> None:
+    """The negative control: leaving out small cells alone, each is found by subtraction."""
+    deeds = [
+        (person, community, "walk", day) for community in COMMUNITIES for day in DAYS for person in range(7)
+    ]
+    deeds.append((1, COMMUNITIES[0], "glass", DAYS[0]))
+    people = cube(deeds)
+    few = frozenset(cell for cell, number in people.items() if number < FEWEST)
+    assert worked_out(people, few) == few != frozenset()
+
+
+def test_much_is_still_told() -> None:
+    """One small kind in one 街镇 takes with it a few neighbours, and no total."""
+    deeds = [
+        (person, community, kind, day)
+        for community in COMMUNITIES
+        for kind in KINDS
+        for day in DAYS
+        for person in range(9)
+    ]
+    deeds = [
+        one
+        for one in deeds
+        if not (one[1][:9] == "310106006" and one[2] == "glass" and one[3] == DAYS[0] and one[0] > 2)
+    ]
+    deeds = [
+        one for one in deeds if not (one[1][:9] == "310106006" and one[2] == "glass" and one[3] == DAYS[1])
+    ]
+    people = cube(deeds)
+    hidden = withheld(people)
+    assert Cell("month", date(2026, 1, 1), "310106006", "glass") in hidden
+    assert len(hidden) == 8
+    assert {cell.unit for cell in hidden} == {"month"}
+    assert not any(cell.kind == ALL or len(cell.area) == 6 for cell in hidden)
+
+
+def test_the_same_numbers_are_withheld_the_same_way() -> None:
+    deeds = [
+        (person % 11, COMMUNITIES[person % 5], KINDS[person % 3], DAYS[person % 6]) for person in range(40)
+    ]
+    people = cube(deeds)
+    assert withheld(people) == withheld(dict(reversed(people.items())))
+
+
+@pytest.mark.parametrize(
+    ("unit", "area", "kind", "told"),
+    [
+        ("day", "310106", "walk", True),
+        ("week", "310106006", ALL, True),
+        ("day", "310106006", "walk", False),
+        ("month", "310106006", "walk", True),
+        ("month", "310106006001", ALL, True),
+        ("day", "310106006001", ALL, False),
+        ("year", "310106006001", "walk", False),
+    ],
+)
+def test_what_is_offered(unit: str, area: str, kind: str, told: bool) -> None:
+    assert offered(unit, area, kind) is told
