@@ -1,11 +1,13 @@
-"""Points in any order: credit, hold, release, reject, void, spend, reserve, settle, cancel, expire, adjust and reverse, with everything sent twice.
+"""Points in any order: credit, hold, release, reject, void, spend, reserve, settle, cancel, expire, adjust and reverse; bonuses granted and
+taken back; tickets of draws taken, given back, drawn and their prizes handed over; with everything sent twice.
 
 After each step whatever `tanpuhui verify` asks of points has to hold, and the balances have to be those of a plain sum kept beside.
 """
 
 import json
 from collections import defaultdict
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +17,27 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, ActionVoided
-from rewards import adjustments, expiry, ledger, lots, redemptions, spending
+from rewards import adjustments, draw_entries, draw_ticks, draws, expiry, ledger, lots, redemptions, spending
 from rewards.adjustments import GoodwillIn
+from rewards.bonus import follow
+from rewards.bonus_invariants import BONUS_INVARIANTS
+from rewards.draw_invariants import DRAW_INVARIANTS
+from rewards.draws import COLLECTED_WITHIN, PAUSE, Prize
+from rewards.grants import grant_reference
 from rewards.invariants import INVARIANTS
 from rewards.ledger import account_of
 from rewards.offer_invariants import OFFER_INVARIANTS
 from rewards.offers import MOST_PER_PERSON
 from rewards.points_invariants import POINTS_INVARIANTS
 from tanpuhui import clock, ids
-from tanpuhui.errors import AlreadyReversed, InsufficientPoints, VoucherCancelled, VoucherUsed
+from tanpuhui.errors import (
+    AlreadyReversed,
+    DrawMovedOn,
+    InsufficientPoints,
+    InvalidField,
+    VoucherCancelled,
+    VoucherUsed,
+)
 from tanpuhui.events import Event
 from tanpuhui.people import Resident, take_turn
 from tests.service.test_adjustments import written_in
@@ -34,6 +48,17 @@ SHOP = "programme:shop"
 
 #: What a voucher costs (`World.offer`).
 PRICE = 10
+
+#: What a ticket of a draw costs; what a record of the campaign gets on top, each resident at most, and all together.
+TICKET = 7
+BONUS = {"by": "points", "amount": 5, "cap": 12, "budget": 20}
+INVARIANTS_OF_POINTS = (
+    *INVARIANTS,
+    *POINTS_INVARIANTS,
+    *OFFER_INVARIANTS,
+    *BONUS_INVARIANTS,
+    *DRAW_INVARIANTS,
+)
 WHO = st.integers(0, 1)
 PLACE = st.integers(0, 20)
 
@@ -54,7 +79,8 @@ class Points(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Everybody begins with nothing, today."""
+        """Everybody begins with nothing, today, in a campaign that gives a bonus."""
+        self.campaign = self.world.campaign(self.world.site("clean_plate"), bonus=BONUS).id
         self.now = clock.now()
         with self.world.house.db.transaction() as connection:
             connection.execute(sa.text("DELETE FROM expiry_pass"))  # of the years that others lived through
@@ -66,6 +92,11 @@ class Points(RuleBasedStateMachine):
         self.spent: list[tuple[UUID, str, int]] = []
         self.given: list[UUID] = []
         self.vouchers: list[tuple[UUID, dict[str, Any]]] = []
+        self.untold: list[ActionRecorded | ActionConfirmed | ActionVoided] = []
+        self.bonuses: dict[UUID, tuple[UUID, int]] = {}
+        self.draw: UUID | None = None
+        self.tickets: dict[UUID, str] = {}
+        self.prizes: list[tuple[UUID, str, datetime]] = []
         with clock.pretending(self.now):
             changes = {"closes_at": self.now + timedelta(days=365 * 60), "per_person": str(MOST_PER_PERSON)}
             self.offer = self.world.offer(**changes)
@@ -89,13 +120,21 @@ class Points(RuleBasedStateMachine):
         """What is decided of a record."""
         fields = record.model_dump(exclude={"with_points", "pending"})
         by = {"confirmed_by": ids.new_id()} if kind is ActionConfirmed else {}
-        self.publish(kind(**{**fields, **by, "recorded_at": self.now, "reason": "因为"}))
+        event = kind(**{**fields, **by, "recorded_at": self.now, "reason": "因为"})
+        self.publish(event)
+        if record.campaign_id and kind is not ActionRejected:
+            self.untold.append(event)
 
-    @rule(who=WHO, plates=st.integers(1, 3), pending=st.booleans())
-    def record(self, who: int, plates: int, pending: bool) -> None:
+    @rule(who=WHO, plates=st.integers(1, 3), pending=st.booleans(), campaign=st.booleans())
+    def record(self, who: int, plates: int, pending: bool, campaign: bool) -> None:
         """A record is credited, or held."""
         resident = self.residents[who].id
-        changed = {"subject_id": ids.new_id(), "resident_id": resident, "recorded_at": self.now}
+        changed = {
+            "subject_id": ids.new_id(),
+            "resident_id": resident,
+            "recorded_at": self.now,
+            "campaign_id": self.campaign if campaign else None,
+        }
         event = self.like.model_copy(
             update={
                 **changed,
@@ -110,6 +149,8 @@ class Points(RuleBasedStateMachine):
         else:
             self.records.append((resident, event))
             self.has[resident] += 10 * plates
+        if campaign:
+            self.untold.append(event)
 
     @rule(place=PLACE, confirmed=st.booleans())
     def decide(self, place: int, confirmed: bool) -> None:
@@ -145,6 +186,35 @@ class Points(RuleBasedStateMachine):
         with self.world.house.db.reading() as connection:
             found = ledger.find(connection, references)
         return found.get(references[1], found[references[0]]).expires_on
+
+    @rule(place=PLACE)
+    def bring(self, place: int) -> None:
+        """The relay brings a record or a void of the campaign, in any order and twice: a bonus is granted, or taken back as far as it is there."""
+        if not self.untold:
+            return
+        event = self.untold.pop(place % len(self.untold))
+        action, resident = event.subject_id, event.resident_id
+        assert resident is not None
+        if isinstance(event, ActionVoided):
+            _, points = self.bonuses.get(action, (resident, 0))
+            back = min(points, self.has[resident]) if points and self.lasts(action) else 0
+            self.bonuses[action] = resident, points - back
+            self.has[resident] -= back
+        elif action not in self.bonuses and not (isinstance(event, ActionRecorded) and event.pending):
+            given = sum(points for _, points in self.bonuses.values())
+            own = sum(points for one, points in self.bonuses.values() if one == resident)
+            points = min(BONUS["amount"], BONUS["cap"] - own, BONUS["budget"] - given)
+            self.bonuses[action] = resident, points
+            self.has[resident] += points
+        for _ in range(2):
+            with clock.pretending(self.now), self.world.house.db.transaction() as connection:
+                follow(connection, [event])
+
+    def lasts(self, action: UUID) -> bool:
+        """Whether the day of a bonus is not over."""
+        with self.world.house.db.reading() as connection:
+            found = ledger.find(connection, [grant_reference(action)])[grant_reference(action)]
+        return bool(found.expires_on >= clock.day_of(self.now))
 
     @rule(who=WHO, amount=st.integers(1, 40))
     def spend(self, who: int, amount: int) -> None:
@@ -208,6 +278,71 @@ class Points(RuleBasedStateMachine):
             with pytest.raises((VoucherUsed, VoucherCancelled)):
                 self.world.hand_over(self.world.organiser, voucher)
 
+    @rule(who=WHO)
+    def enter(self, who: int) -> None:
+        """A ticket of the open draw is taken, with two taps; a new one is opened where there is none."""
+        resident, house = self.residents[who].id, self.world.house
+        with clock.pretending(self.now):
+            if self.draw is None:
+                self.draw = self.world.draw(price=TICKET, prizes=[Prize(name="布袋", count=1)]).id
+            try:
+                tickets = {draw_entries.enter(house, resident, self.draw).ticket for _ in range(2)}
+            except InsufficientPoints:
+                assert self.has[resident] < TICKET
+                assert resident not in self.tickets
+                return
+        self.has[resident] -= 0 if resident in self.tickets else TICKET
+        self.tickets[resident] = self.tickets.get(resident, "") or tickets.copy().pop()
+        assert tickets == {self.tickets[resident]}
+
+    @rule(who=WHO, called_off=st.booleans())
+    def leave_the_draw(self, who: int, called_off: bool) -> None:
+        """A ticket is given back, or the draw is called off and every ticket comes back."""
+        if self.draw is None:
+            return
+        with clock.pretending(self.now):
+            for _ in range(2):
+                if called_off:
+                    draws.cancel(self.world.house, self.world.organiser, self.draw, "奖品没有到货")
+                    self.tick_draws()
+                else:
+                    draw_entries.give_up(self.world.house, self.residents[who].id, self.draw)
+        for resident in list(self.tickets) if called_off else [self.residents[who].id]:
+            self.has[resident] += TICKET if self.tickets.pop(resident, "") else 0
+        self.draw = None if called_off else self.draw
+
+    def tick_draws(self) -> None:
+        """The worker looks after draws, twice."""
+        for _ in range(2):
+            with clock.pretending(self.now), self.world.house.db.transaction() as connection:
+                draw_ticks.tick(self.world.house, connection, self.now)
+
+    def hold_the_draw(self) -> None:
+        """The open draw closes, and is held after its pause: one of the tickets wins."""
+        self.tick_draws()
+        self.now += PAUSE
+        self.tick_draws()
+        if self.draw is None:
+            return
+        with self.world.house.db.reading_session() as session:
+            won = draws.winners_of(session, self.draw)
+        assert len(won) == min(1, len(self.tickets))
+        assert {one["ticket"] for one in won} <= set(self.tickets.values())
+        self.prizes += [(self.draw, one["ticket"], self.now + COLLECTED_WITHIN) for one in won]
+        self.draw, self.tickets = None, {}
+
+    @rule(place=PLACE)
+    def hand_over(self, place: int) -> None:
+        """A prize is handed over once, while it can be collected."""
+        if not self.prizes:
+            return
+        draw_id, ticket, until = self.prizes.pop(place % len(self.prizes))
+        late = self.now > until
+        with clock.pretending(self.now):
+            for refused in (DrawMovedOn if late else None, DrawMovedOn if late else InvalidField):
+                with pytest.raises(refused) if refused else nullcontext():
+                    draw_entries.hand_over(self.world.house, self.world.organiser, draw_id, ticket)
+
     @rule(who=WHO, amount=st.integers(1, 30))
     def adjust(self, who: int, amount: int) -> None:
         """Two members of staff give points, and say so twice."""
@@ -246,9 +381,12 @@ class Points(RuleBasedStateMachine):
     def time_goes_on(self, months: int) -> None:
         """The worker comes when it comes: whatever is over by then goes, once."""
         self.now += timedelta(days=31 * months)
+        self.hold_the_draw()
         with clock.pretending(self.now):
             with self.world.house.db.transaction() as connection:
-                assert len(redemptions.lapse(connection, self.now)) == len(self.vouchers)
+                lapsed = redemptions.lapse(connection, self.now)
+            mine = [one for one in lapsed if one.resident_id in {who.id for who in self.residents}]
+            assert len(mine) == len(self.vouchers)  # others may have some of earlier times
             for owner, _ in self.vouchers:
                 self.has[owner] += PRICE
             self.vouchers = []
@@ -270,7 +408,7 @@ class Points(RuleBasedStateMachine):
         with self.world.house.db.reading() as connection:
             found = [
                 line
-                for one in (*INVARIANTS, *POINTS_INVARIANTS, *OFFER_INVARIANTS)
+                for one in INVARIANTS_OF_POINTS
                 for line in one.breaches(connection)
                 if "is for nothing that is known" not in line  # spending is nobody's event here
             ]
