@@ -139,6 +139,11 @@ def test_readers_read_and_nobody_else_comes_in(world: World) -> None:
         for who in (here, auditor):
             who.get(f"/bureau/targets/{address}")
             assert who.status == 403
+    make(world, root, division_code=STREET, amount="40")
+    helper = world.colleague(Role.OFFICER, division=STREET)
+    set_task(world.house, world.officer, root, TaskIn("统计", str(helper.id), "2026-08-01"))
+    page = browser(world, helper).get(f"/bureau/targets/{root}")  # of whom a part of the tree is hidden
+    assert ("合计 140" in page, "比目标多 40" in page, "另有 1 项" in page) == (True, True, True)
     organiser = browser(world, world.organiser)
     organiser.get("/bureau/targets")
     assert organiser.status == 403

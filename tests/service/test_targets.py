@@ -240,6 +240,8 @@ def test_of_many_who_divide_a_target_at_once_each_gets_a_number_of_its_own(world
     calls += [lambda: set_target(world.house, world.officer, YEAR, again, parent_id=root, chosen=chosen)] * 2
     assert codes(at_once(calls)) == ["ok"] * 6
     assert shown(world, world.officer) == ["1", "1.1", "1.2", "1.3", "1.4", "1.5"]
+    more = [read(world, make(world, root, department=f"部门{at}", amount="1")).code for at in range(6, 12)]
+    assert more == ["1.6", "1.7", "1.8", "1.9", "1.11", "1.12"]  # a spreadsheet would make 1.1 of 1.10
 
 
 def test_the_database_keeps_the_tree_true(world: World) -> None:

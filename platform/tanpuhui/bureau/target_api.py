@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from tanpuhui import clock
 from tanpuhui.bureau.target_measures import Counted
 from tanpuhui.bureau.target_progress import Progress, progress
-from tanpuhui.bureau.targets import FIRST_YEAR, LAST_YEAR, Target, Way, divided, readable
+from tanpuhui.bureau.targets import FIRST_YEAR, LAST_YEAR, Target, Way, divided, parts_of, readable
 from tanpuhui.rooms import House
 from tanpuhui.web.api import READING, Query, api_blueprint, json_answer
 from tanpuhui.web.auth import machine
@@ -80,14 +80,16 @@ def blueprint(house: House) -> APIBlueprint:
         with house.db.reading_session() as session:
             found = readable(session, house, machine(), year)
             reached = progress(session.connection(), found, clock.today())
-        return json_answer({"year": year, "targets": [_out(one, found, reached[one.id]) for one in found]})
+            parts = parts_of(session, found)
+        codes = {one.id: one.code for one in found}
+        return json_answer(
+            {"year": year, "targets": [_out(one, codes, parts[one.id], reached[one.id]) for one in found]}
+        )
 
     return api
 
 
-def _out(one: Target, found: list[Target], reached: Progress) -> dict[str, Any]:
-    codes = {other.id: other.code for other in found}
-    parts = [other for other in found if other.parent_id == one.id]
+def _out(one: Target, codes: dict[UUID, str], parts: list[Target], reached: Progress) -> dict[str, Any]:
     return {
         "id": str(one.id),
         "code": one.code,

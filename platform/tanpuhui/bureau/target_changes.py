@@ -26,6 +26,7 @@ from tanpuhui.bureau.targets import (
     is_editor,
     may_edit,
     one_readable,
+    parts_of,
 )
 from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TargetChanged, TargetHeld
@@ -163,7 +164,7 @@ def withdraw_target(house: House, principal: Principal, target_id: UUID, *, reas
         tasks = select(TargetTask.id).where(
             TargetTask.target_id == target.id, TargetTask.state == TaskState.OPEN
         )
-        if parts_of(session, target) or session.exec(tasks).first():
+        if parts_of(session, [target])[target.id] or session.exec(tasks).first():
             raise TargetHeld
         target.withdrawn_at, target.withdrawn_why = clock.now(), why
         target.version += 1
@@ -177,12 +178,6 @@ def check_seen(target: Target, seen: int) -> None:
     """Raises TargetChanged unless `seen` is the version that stands, and it stands."""
     if target.version != seen or target.withdrawn_at is not None:
         raise TargetChanged
-
-
-def parts_of(session: Session, target: Target) -> list[Target]:
-    """The standing parts of a target."""
-    query = select(Target).where(Target.parent_id == target.id, col(Target.withdrawn_at).is_(None))
-    return list(session.exec(query))
 
 
 def _chain(session: Session, target_id: UUID | None, year: int | None) -> list[Target]:
@@ -229,7 +224,7 @@ def _check(
 def unsettled(session: Session, target: Target, values: Mapping[str, Any]) -> list[dict[str, str]]:
     """What a changed target would break of its parts, and of what was entered for it by hand."""
     problems = []
-    parts = parts_of(session, target)
+    parts = parts_of(session, [target])[target.id]
     if any(one.due_on > values["due_on"] for one in parts):
         reason = N_("有分目标的期限比这更晚，请先改分目标。")
         problems.append({"field": "due_on", "reason": reason})
@@ -249,11 +244,11 @@ def unsettled(session: Session, target: Target, values: Mapping[str, Any]) -> li
 
 
 def _next_code(session: Session, year: int, parent: Target | None) -> str:
-    """The first free number below the parent's code: 2, 2.1, 2.1.3."""
+    """The first free number below the parent's code: 2, 2.1, 2.1.3. None ends in 0: of 1.10 a spreadsheet would make 1.1."""
     taken = set(session.exec(select(Target.code).where(Target.year == year)))
     prefix = f"{parent.code}." if parent else ""
     number = 1
-    while f"{prefix}{number}" in taken:
+    while f"{prefix}{number}" in taken or number % 10 == 0:
         number += 1
     return f"{prefix}{number}"
 

@@ -30,6 +30,7 @@ from tanpuhui.bureau.targets import (
     is_editor,
     may_edit,
     one_readable,
+    parts_of,
     readable,
     years,
 )
@@ -128,6 +129,7 @@ def listed() -> Answer:
     year = min(max(year, FIRST_YEAR), LAST_YEAR)
     with house().db.reading_session() as session:
         found = readable(session, house(), staff(), year)
+        parts = parts_of(session, found)
         return render_template(
             "bureau/targets.html",
             year=year,
@@ -135,9 +137,7 @@ def listed() -> Answer:
             today=clock.today(),
             targets=found,
             depth=depths(found),
-            parts={
-                one.id: divided(one, [part for part in found if part.parent_id == one.id]) for one in found
-            },
+            parts={one.id: divided(one, parts[one.id]) for one in found},
             progress=progress(session.connection(), found, clock.today()),
             late=_late(session, found),
             reminders=unseen(session, staff()),
@@ -186,6 +186,7 @@ def _one(target_id: UUID, step: str = "", error: TanpuhuiError | None = None) ->
         target = one_readable(session, house(), staff(), target_id)
         family = readable(session, house(), staff(), target.year)
         parts = [other for other in family if other.parent_id == target.id]
+        every_part = parts_of(session, [target])[target.id]
         editor = is_editor(session, house(), staff())
         tasks = tasks_of(session, target.id)
         entered = _entered(session, target)
@@ -195,7 +196,8 @@ def _one(target_id: UUID, step: str = "", error: TanpuhuiError | None = None) ->
             target=target,
             parent=next((other for other in family if other.id == target.parent_id), None),
             parts=parts,
-            divided=divided(target, parts),
+            divided=divided(target, every_part),
+            hidden=len(every_part) - len(parts),
             progress=progress(session.connection(), [target, *parts], clock.today()),
             today=clock.today(),
             tasks=tasks,

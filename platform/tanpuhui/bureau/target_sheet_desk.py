@@ -61,7 +61,7 @@ def _sent() -> Table:
     if not file or not content:
         raise InvalidField(errors=[{"field": "file", "reason": N_("请选择一个 XLSX 或 CSV 文件。")}])
     table = read_table(file.filename or "", content)
-    if len(_carried(table)) > LARGEST:
+    if len(_carried(table).encode()) > LARGEST:
         reason = N_("文件里的文字太多，请分成两个文件导入。")
         raise InvalidField(errors=[{"field": "file", "reason": reason}])
     return table

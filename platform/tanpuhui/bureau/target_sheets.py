@@ -116,7 +116,8 @@ def xlsx_of(rows: Iterable[Mapping[str, str]]) -> bytes:
         sheet.freeze_panes(1, 0)
         for at, column in enumerate(COLUMNS):
             sheet.write_string(0, at, column, bold)
-            sheet.set_column(at, at, {"依据": 40, "备注": 40, "统计内容": 24}.get(column, 14))
+            width = {"依据": 40, "备注": 40, "统计内容": 24}.get(column, 14)
+            sheet.set_column(at, at, width, {"数量": None, "期限": day}.get(column, text))  # of new rows, too
         for line, row in enumerate(rows, 1):
             for at, (column, cell) in enumerate(row.items()):
                 if column == "数量":

@@ -226,6 +226,16 @@ def _is_own(target: Target, reach: tuple[str, ...], principal: Principal) -> boo
     return target.division_code.startswith(reach) or target.answerer_id == principal.id
 
 
+def parts_of(session: Session, targets: Iterable[Target]) -> dict[UUID, list[Target]]:
+    """All standing parts of each target, whoever may read them: a sum of some of them would tell a gap that is none."""
+    found: dict[UUID, list[Target]] = {one.id: [] for one in targets}
+    query = select(Target).where(col(Target.parent_id).in_(list(found)), col(Target.withdrawn_at).is_(None))
+    for part in in_order(session.exec(query).all()):
+        assert part.parent_id is not None
+        found[part.parent_id].append(part)
+    return found
+
+
 def years(session: Session) -> list[int]:
     """The years that have targets, this one and the next."""
     this = clock.today().year
