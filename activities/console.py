@@ -23,7 +23,7 @@ from activities.catalogue import ActionKind
 from activities.code_pages import PER_PDF, after_issuing
 from activities.codes import Code, CodeKind
 from activities.members import HELPERS
-from activities.sites import MANAGERS, SITE_KIND_NAMES, SiteIn, SiteStatus
+from activities.sites import MANAGERS, RECOVERY_LEVEL_NAMES, SITE_KIND_NAMES, SiteIn, SiteStatus
 from tanpuhui import clock, signing
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError, Unprintable
@@ -66,8 +66,10 @@ def new_site() -> Answer:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            site = site_service.create_site(house(), staff(), _site_in(), chosen=chosen_id(staff()))
-            codes.first_code(house(), staff(), site.id)
+            site_in = _site_in()
+            site = site_service.create_site(house(), staff(), site_in, chosen=chosen_id(staff()))
+            if site_in.kinds:
+                codes.first_code(house(), staff(), site.id)
             return redirect(url_for("console.site", site_id=site.id), 303)
         except InvalidField as error:
             errors = form_errors(error)
@@ -78,6 +80,7 @@ def new_site() -> Answer:
             form=request.form,
             errors=errors,
             site_kinds=[(kind.value, gettext(name)) for kind, name in SITE_KIND_NAMES.items()],
+            levels=[(level.value, gettext(name)) for level, name in RECOVERY_LEVEL_NAMES.items()],
             communities=choices.communities(session, staff()),
             organisations=choices.organisations(session, staff()),
             only_for_organisations=choices.only_for_organisations(session, staff()),

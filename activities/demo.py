@@ -46,6 +46,7 @@ from activities.check_ins import check_in
 from activities.codes import CodeKind
 from activities.gathering_changes import change, count_walk_ins
 from activities.gatherings import GatheringIn, GatheringKind, create_gathering
+from activities.recovery_demo import recover
 from activities.site_reports import WORDS_A_DAY, SiteCondition, report
 from activities.sites import SiteKind
 from activities.taking_part import sign_up
@@ -179,6 +180,7 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
     _check_trees(district)
     _report_sites(district)
     _check_on_the_spot(district)
+    recover(house, district.organiser, district.random, start, days)
     for room in house.rooms:
         room.demo(house)
     _gather(district, start)

@@ -225,9 +225,8 @@ def balance(connection: Connection, last: date, site_ids: Collection[UUID] | Non
     with session_on(connection) as session:
         materials = {one.code: one for one in session.exec(select(Material)).all()}
         made = lines(flows(connection, within), counts(connection, within), materials, last)
-        of_these = () if within is None else (col(HandOver.to_site_id).in_(within),)
         confirmed = col(HandOverConfirmation.hand_over_id).is_not(None)
-        handed = of_sites(session, None, confirmed, *of_these)
+        handed = of_sites(session, within, confirmed, col(HandOver.day) < month_after(last))
         wanted = {line.site_id for line in made} | {one.receiver.id for one in handed if one.receiver}
         answered = session.exec(select(AlarmAnswer)).all()
         answers = {(one.alarm, one.difference_g): one for one in answered}

@@ -242,7 +242,7 @@ def reverse(house: House, principal: Principal, hand_over_id: UUID, reason: str)
     def work(connection: Connection) -> HandOverReversal:
         with session_on(connection) as session:
             row = _in_turn(session, hand_over_id)
-            _require_either(session, principal, row)
+            require_either(session, principal, row)
             if session.get(HandOverReversal, hand_over_id):
                 raise HandOverReversed
             reversal = HandOverReversal(
@@ -263,7 +263,7 @@ def _in_turn(session: Session, hand_over_id: UUID) -> HandOver:
     return found
 
 
-def _require_either(session: Session, principal: Principal, row: HandOver) -> None:
+def require_either(session: Session, principal: Principal, row: HandOver) -> None:
     """Let staff of the sending or of the receiving site pass. Raises NotAllowed."""
     try:
         get_site(session, principal, row.from_site_id)
@@ -307,7 +307,7 @@ def one(session: Session, principal: Principal, hand_over_id: UUID) -> Handed:
     row = session.execute(_query().where(col(HandOver.id) == hand_over_id)).first()
     if row is None:
         raise NotFound
-    _require_either(session, principal, row[0])
+    require_either(session, principal, row[0])
     return Handed(*row)
 
 

@@ -17,7 +17,7 @@ from sqlmodel import col
 
 from activities.catalogue import ActionKind
 from activities.site_reports import Standing, words_on
-from activities.sites import Site, SiteCredits, SiteKind, SiteStatus
+from activities.sites import RecoveryLevel, Site, SiteCredits, SiteKind, SiteStatus
 from tanpuhui.divisions import Division, street_of
 from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.i18n import N_
@@ -82,7 +82,11 @@ def find(
     Raises InvalidField for a kind of action or a division that is not there.
     """
     _check(connection, search)
-    fitting = [col(Site.status) == SiteStatus.OPEN, ~col(Site.self_reports)]
+    fitting = [
+        col(Site.status) == SiteStatus.OPEN,
+        ~col(Site.self_reports),
+        col(Site.level) == RecoveryLevel.POINT,
+    ]
     if search.kind:
         fitting.append(col(Site.kind) == search.kind)
     if search.division:

@@ -1,4 +1,4 @@
-"""Stock as counted at the end of a month, and answers to what does not add up. Entered by staff of the site; never edited."""
+"""Stock as counted at the end of a month: entered by staff of the site, and never edited."""
 
 from datetime import date, timedelta
 from uuid import UUID
@@ -7,11 +7,11 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
 from activities.materials import Material
-from activities.recycling import MOST_GRAMS, AlarmAnswer, StockTake
+from activities.recycling import MOST_GRAMS, StockTake
 from activities.sites import get_site
 from tanpuhui import audit, clock
 from tanpuhui.db import session_on
-from tanpuhui.errors import AlarmMoved, InvalidField
+from tanpuhui.errors import InvalidField
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal
@@ -28,6 +28,11 @@ def last_day(month: date) -> date:
 def month_after(month: date) -> date:
     """The first day of the next month."""
     return last_day(month) + timedelta(days=1)
+
+
+def month_before(month: date) -> date:
+    """The first day of the month before."""
+    return (month - timedelta(days=1)).replace(day=1)
 
 
 def take_stock(
@@ -95,38 +100,3 @@ def latest(session: Session, site_id: UUID, material: str, month: date) -> Stock
         .where(StockTake.site_id == site_id, StockTake.material == material, StockTake.month == month)
         .order_by(col(StockTake.revision).desc())
     ).first()
-
-
-def answer(
-    house: House, principal: Principal, site_id: UUID, alarm: str, difference_g: int, reason: str
-) -> AlarmAnswer:
-    """Say why the weights of `alarm` differ by so many grams. For staff of its site; the caller has looked that it stands.
-
-    Raises NotFound, NotAllowed, InvalidField, AlarmMoved (answered before).
-    """
-
-    def work(connection: Connection) -> AlarmAnswer:
-        with session_on(connection) as session:
-            get_site(session, principal, site_id)
-            if session.get(AlarmAnswer, (alarm, difference_g)):
-                raise AlarmMoved
-            row = AlarmAnswer(
-                alarm=alarm,
-                difference_g=difference_g,
-                site_id=site_id,
-                reason=audit.reason(reason),
-                answered_by=principal.id,
-            )
-            session.add(row)
-            audit.note_by(
-                session,
-                principal,
-                deed="alarm.answered",
-                subject=f"site:{site_id}",
-                reason=row.reason,
-                alarm=alarm,
-                grams=difference_g,
-            )
-            return row
-
-    return house.db.run(work)

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from sqlmodel import select
 
 from activities import material_hand_overs as hand_overs
+from activities.alarm_answers import answer
 from activities.mass_balance import AlarmKind, Balance, balance
 from activities.material_hand_overs import HandOverIn, confirm, record, reverse
 from activities.recycling import GUARDS, HandOver
 from activities.review import reject_action, void_action
 from activities.reviews import Waits
 from activities.sites import Site, SiteStatus, set_status
-from activities.stock import answer, take_stock
+from activities.stock import take_stock
 from tanpuhui import clock, ids
 from tanpuhui.audit import AuditEntry
 from tanpuhui.errors import InvalidField, KeyReused, NotAllowed, NotFound
@@ -377,11 +378,15 @@ def test_an_alarm_is_answered_or_gone_with_a_correction(world: World, chain: Cha
         AlarmKind.TRANSIT: -20_000,
     }
     alarm = kinds[AlarmKind.NEGATIVE]
-    assert set(refused(lambda: answer(house, point, chain.point.id, alarm.key, -40_000, ""))) == {"reason"}
+    assert set(refused(lambda: answer(house, point, alarm.key, -40_000, ""))) == {"reason"}
     with pytest.raises(NotAllowed):
-        answer(house, station, chain.point.id, alarm.key, -40_000, "不归我管")
-    answer(house, point, chain.point.id, alarm.key, -40_000, "居民投放时没有扫码")
-    again = _error(lambda: answer(house, point, chain.point.id, alarm.key, -40_000, "再说一次"))
+        answer(house, station, alarm.key, -40_000, "不归我管")
+    assert _error(lambda: answer(house, point, alarm.key, -1, "不是这个数")).code == "alarm_moved"
+    for unknown in ("nothing", f"transit:{ids.new_id()}"):
+        with pytest.raises(NotFound):
+            answer(house, point, unknown, -40_000, "没有这一条")
+    answer(house, point, alarm.key, -40_000, "居民投放时没有扫码")
+    again = _error(lambda: answer(house, point, alarm.key, -40_000, "再说一次"))
     assert again.code == "alarm_moved"
     assert [one.kind for one in chain.balance().open] == [AlarmKind.TRANSIT]
     (told,) = [one for one in chain.balance().alarms if one.answer]

@@ -23,6 +23,7 @@ from activities import campaign_desk, campaign_reports, codes, members
 from activities.campaign_desk import CampaignIn
 from activities.campaign_rules import by_dates
 from activities.campaign_templates import shipped
+from activities.material_hand_overs import HandOverIn, record
 from rewards import offer_desk
 from tanpuhui import clock
 from tanpuhui.bureau.target_changes import set_target
@@ -115,6 +116,11 @@ OPERATIONS = [
     ("POST", "/api/v1/me/vouchers/{voucher_id}/cancel"),
     ("POST", "/api/v1/vouchers/settle"),
     ("GET", "/api/v1/targets"),
+    ("POST", "/api/v1/hand-overs"),
+    ("GET", "/api/v1/hand-overs"),
+    ("POST", "/api/v1/hand-overs/{hand_over_id}/confirm"),
+    ("POST", "/api/v1/hand-overs/{hand_over_id}/reverse"),
+    ("GET", "/api/v1/recovery/balances"),
 ]
 
 #: What anybody may read without a token.
@@ -400,6 +406,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
             "officer",
             {"query": {"version": ["clean_plate@1"], "preset": "newest"}},
         ),
+        **_good_hand_overs(world),
         ("GET", "/api/v1/gatherings"): (None, {}),
         ("POST", "/api/v1/gatherings/{gathering_id}/sign-up"): (
             "resident",
@@ -492,6 +499,37 @@ def _good_offers(world: World, standing: UUID) -> dict[tuple[str, str], tuple[st
 def _member(world: World) -> str:
     """The code of a resident of its own."""
     return members.token_of(world.house.settings, members.own_card(world.house, world.resident().id).number)
+
+
+def _good_hand_overs(world: World) -> dict[tuple[str, str], tuple[str | None, dict[str, Any]]]:
+    """Of material from a point to a station: one to enter, one to confirm, one to reverse."""
+    point, station = world.site("clothing_reuse"), world.site(level="station", kind="other")
+    said = {
+        "from_site_id": str(point.id),
+        "to_site_id": str(station.id),
+        "material": "clothes",
+        "grams": 5_000,
+        "handed_at": clock.now().isoformat(),
+    }
+    waiting, wrong = (
+        {
+            "path_parameters": {
+                "hand_over_id": str(record(world.house, world.organiser, HandOverIn(**said)).id)
+            }
+        }  # type: ignore[arg-type]
+        for _ in range(2)
+    )
+    one = "/api/v1/hand-overs/{hand_over_id}"
+    return {
+        ("POST", "/api/v1/hand-overs"): (
+            "organiser",
+            {"headers": {"Idempotency-Key": "lorry"}, "body": said},
+        ),
+        ("GET", "/api/v1/hand-overs"): ("organiser", {}),
+        ("POST", f"{one}/confirm"): ("organiser", {**waiting, "body": {"grams": 4_900}}),
+        ("POST", f"{one}/reverse"): ("organiser", {**wrong, "body": {"reason": "抄错了一位"}}),
+        ("GET", "/api/v1/recovery/balances"): ("organiser", {}),
+    }
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)

@@ -14,6 +14,7 @@ from sqlmodel import select
 
 from activities import campaign_notices, campaign_reports, campaign_templates, codes, gatherings
 from activities.campaign_templates import shipped
+from activities.material_hand_overs import HandOverIn, record
 from activities.sites import Site, SiteIn, create_site
 from rewards import draws, offer_desk
 from rewards.draws import DrawIn, Prize
@@ -223,6 +224,7 @@ class Tenant:
                 organisation_id=self.organisation.id,
             ),
         )
+        self.hand_over = self._hand_over(world, name)
         self.template = campaign_templates.publish_campaign(
             world.house,
             self.organiser,
@@ -231,6 +233,32 @@ class Tenant:
             licence="CC0-1.0",
             title_en="A week",
         ).code
+
+    def _hand_over(self, world: World, name: str) -> UUID:
+        """Material that a point of this organisation handed over to a station of its own."""
+        point, station = (
+            create_site(
+                world.house,
+                self.organiser,
+                SiteIn(
+                    name=f"{name}{level}",
+                    kind="other",
+                    division_code=COMMUNITY,
+                    organisation_id=self.organisation.id,
+                    kinds=kinds,
+                    level=level,
+                ),
+            )
+            for level, kinds in (("point", ["clothing_reuse"]), ("station", []))
+        )
+        said = HandOverIn(
+            from_site_id=point.id,
+            to_site_id=station.id,
+            material="clothes",
+            grams=5_000,
+            handed_at=clock.now(),
+        )
+        return record(world.house, self.organiser, said).id
 
     @property
     def new_gathering(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ PARTS: Mapping[str, Callable[[Tenant], Any]] = {
     "offer_id": lambda them: them.offer,
     "pool_id": lambda them: them.pool,
     "draw_id": lambda them: them.draw,
+    "hand_over_id": lambda them: them.hand_over,
     "redemption_id": lambda them: them.voucher["id"],
     "key": lambda _: "environment_day",
     "year": lambda _: 2027,
@@ -100,6 +101,7 @@ OPEN = frozenset(
         "gatherings-api.get_gatherings",
         "offers-api.get_offers",
         "places-api.get_sites",
+        "recovery_desk.new",  # whose stations and yards receive
         "templates.download",
         "templates.one",
         "templates.publish",  # what is wrong with a file is said above the shelf

@@ -72,6 +72,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         Entry("helping", "helping.desks", "scan", N_("登记台"), _MANAGERS | _HELPER, _HELPER | _ORGANISER),
         Entry("cards", "cards.listed", "person", N_("会员卡"), _MANAGERS | _HELPER),
         Entry("gatherings", "gathering_desk.listed", "people", N_("现场活动"), _MANAGERS | _HELPER),
+        Entry("recovery", "recovery_desk.listed", "recycling", N_("交接"), _MANAGERS),
         Entry("counter", "counter.scan", "parcel", N_("兑换台"), _ORGANISER | _ADMIN | _MERCHANT, _MERCHANT),
     )),
     (N_("审核与答复"), (
@@ -87,6 +88,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         Entry("bureau", "bureau.overview", "chart", N_("统计"), _BUREAU, _OFFICER | _AUDITOR),
         Entry("targets", "target_desk.listed", "flag", target_task_desk.menu_text, _BUREAU, _OFFICER),
         Entry("synergy", "synergy.indicators", "leaf", N_("协同"), _BUREAU),
+        Entry("recovered", "recovery.bureau", "recycling", N_("回收"), _BUREAU),
         Entry("declarations", "declarations.listed", "share", N_("申报"), _BUREAU),
         Entry("ledger", "ledger.bureau", "shield", N_("账本"), _BUREAU, _AUDITOR),
     )),

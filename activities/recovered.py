@@ -1,0 +1,242 @@
+"""What became of what was brought in: for everybody, of the district as a whole, and never of a person.
+
+What was brought in is read from the sums of months, what followed from the hand-overs, which are few. Where fewer than five people
+brought something in, its weight is not told.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Session, col, select
+
+from activities.material_hand_overs import Handed, of_sites
+from activities.materials import Material, MaterialKind, all_materials
+from activities.recycling import Fate, HandOver, HandOverReversal
+from activities.sites import RecoveryLevel, Site, SiteCredits
+from activities.stock import month_after, month_before
+from tanpuhui.bureau.suppression import FEWEST
+from tanpuhui.db import session_on
+from tanpuhui.figures import DailyParticipant
+from tanpuhui.participants import ALL
+from tanpuhui.period_figures import PeriodFigure
+
+#: So many months, the present one among them.
+MONTHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A station or yard, and what it received in grams by its own scale."""
+
+    site: Site
+    grams: int
+
+
+@dataclass
+class Story:
+    """What became of a material, in grams. `brought_in`: None where it is not told, as too few brought any.
+
+    `collected`: what left the points, by the points' scales; `arrived`: what of it stations and yards confirmed; `on_the_way`: what
+    nobody has confirmed, on any leg; `ends`: what left the district, by fate and taker.
+    """
+
+    material: Material
+    brought_in: int | None = 0
+    collected: int = 0
+    arrived: int = 0
+    on_the_way: int = 0
+    stations: list[Stop] = field(default_factory=list)
+    yards: list[Stop] = field(default_factory=list)
+    ends: dict[tuple[Fate, str], int] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> int:
+        """What left the district."""
+        return sum(self.ends.values())
+
+    @property
+    def at_points(self) -> int | None:
+        """What was brought in and is not collected, as far as is known; below zero where more was collected than scanned."""
+        return None if self.brought_in is None else self.brought_in - self.collected
+
+    @property
+    def not_known(self) -> int:
+        """What arrived and of which no end is known yet: it is at a station or a yard, or on the way between."""
+        return max(0, self.arrived - self.ended)
+
+    @property
+    def told(self) -> bool:
+        """Whether there is anything to tell."""
+        return self.brought_in != 0 or self.collected > 0 or self.ended > 0
+
+
+def months_until(today: date, number: int = MONTHS) -> list[date]:
+    """The first days of so many months, that of `today` last."""
+    found = [today.replace(day=1)]
+    while len(found) < number:
+        found.append(month_before(found[-1]))
+    return found[::-1]
+
+
+def stories(connection: Connection, district: str, today: date) -> list[Story]:
+    """What became of each material in the last twelve months, those that residents ask for first."""
+    months = months_until(today)
+    brought = brought_in(connection, district, months)
+    with session_on(connection) as session:
+        materials = all_materials(session)
+        kinds = _kinds(session)
+        handed = of_sites(
+            session, None, col(HandOver.day) >= months[0], col(HandOver.day) < month_after(months[-1])
+        )
+        session.expunge_all()
+    told = [
+        _story(material, [one for one in handed if one.material.code == material.code])
+        for material in materials
+    ]
+    for story in told:
+        code = story.material.code
+        weight = sum(grams for (_month, of), grams in brought.items() if of == code)
+        few = weight > 0 and _few(connection, kinds.get(code, ()), months[0])
+        story.brought_in = None if few else weight
+    return [story for story in told if story.told]
+
+
+def _story(material: Material, handed: Iterable[Handed]) -> Story:
+    story = Story(material)
+    stops: dict[UUID, tuple[Site, int]] = {}
+    ends: dict[tuple[Fate, str], int] = defaultdict(int)
+    for one in handed:
+        if not one.stands:
+            continue
+        row, arrived = one.hand_over, one.confirmation.grams if one.confirmation else 0
+        from_point = one.sender.level is RecoveryLevel.POINT
+        story.collected += row.grams if from_point else 0
+        story.arrived += arrived if from_point else 0
+        if one.receiver is None:
+            assert row.fate is not None
+            ends[row.fate, row.taker] += row.grams
+        elif one.confirmation is None:
+            story.on_the_way += row.grams
+        else:
+            before = stops.get(one.receiver.id, (one.receiver, 0))[1]
+            stops[one.receiver.id] = one.receiver, before + arrived
+    largest = sorted((Stop(*stop) for stop in stops.values()), key=lambda stop: -stop.grams)
+    story.stations = [stop for stop in largest if stop.site.level is RecoveryLevel.STATION]
+    story.yards = [stop for stop in largest if stop.site.level is RecoveryLevel.YARD]
+    order = list(Fate)
+    story.ends = dict(sorted(ends.items(), key=lambda end: (order.index(end[0][0]), -end[1])))
+    return story
+
+
+def _kinds(session: Session) -> Mapping[str, Sequence[str]]:
+    """The kinds of action that bring in each material."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in session.exec(select(MaterialKind)).all():
+        found[row.material].append(row.kind)
+    return found
+
+
+def _few(connection: Connection, kinds: Sequence[str], first: date) -> bool:
+    """Whether so few people brought something in that its weight would be theirs."""
+    people = (
+        sa.select(col(DailyParticipant.resident_id))
+        .where(
+            col(DailyParticipant.kind).in_(kinds),
+            col(DailyParticipant.day) >= first,
+            col(DailyParticipant.actions) > 0,
+        )
+        .distinct()
+        .limit(FEWEST)
+    )
+    return len(connection.execute(people).all()) < FEWEST
+
+
+def brought_in(connection: Connection, district: str, months: Sequence[date]) -> dict[tuple[date, str], int]:
+    """What residents brought in by month and material, in grams: thousandths of a kilogram of records that stand."""
+    rows = connection.execute(
+        sa.select(
+            col(PeriodFigure.first), col(MaterialKind.material), sa.func.sum(col(PeriodFigure.quantity_milli))
+        )
+        .join(MaterialKind, col(MaterialKind.kind) == col(PeriodFigure.kind))
+        .where(
+            col(PeriodFigure.unit) == "month",
+            col(PeriodFigure.area) == district,
+            col(PeriodFigure.campaign) == ALL,
+            col(PeriodFigure.first).in_(list(months)),
+        )
+        .group_by(col(PeriodFigure.first), col(MaterialKind.material))
+    )
+    return {(first, material): int(grams) for first, material, grams in rows}
+
+
+# --- low-value materials ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of a month: the weight of low-value materials and of all that was recovered, in grams."""
+
+    month: date
+    low_value: int
+    every: int
+
+    @property
+    def permille(self) -> int | None:
+        """The share in thousandths, cut; None of nothing."""
+        return self.low_value * 1000 // self.every if self.every else None
+
+
+def low_value_shares(connection: Connection, district: str, today: date) -> list[Share]:
+    """The share of low-value materials by weight in what residents brought in, for each of the last twelve months."""
+    months = months_until(today)
+    brought = brought_in(connection, district, months)
+    with session_on(connection) as session:
+        low = {one.code for one in all_materials(session) if one.low_value}
+        session.expunge_all()
+    return [
+        Share(
+            month,
+            sum(grams for (first, code), grams in brought.items() if first == month and code in low),
+            sum(grams for (first, _code), grams in brought.items() if first == month),
+        )
+        for month in months
+    ]
+
+
+# --- of a site ----------------------------------------------------------------------------------------------
+
+
+def from_site(connection: Connection, site_id: UUID, today: date) -> list[tuple[Material, Stop]]:
+    """Where a site handed over to in the last twelve months, by material; as confirmed by who received it."""
+    sums: dict[tuple[str, UUID], int] = defaultdict(int)
+    names: dict[tuple[str, UUID], tuple[Material, Site]] = {}
+    with session_on(connection) as session:
+        own = col(HandOver.from_site_id) == site_id, col(HandOver.day) >= months_until(today)[0]
+        for one in of_sites(session, None, *own):
+            if one.stands and one.receiver and one.confirmation:
+                key = one.material.code, one.receiver.id
+                sums[key] += one.confirmation.grams
+                names[key] = one.material, one.receiver
+        session.expunge_all()
+    return [
+        (names[key][0], Stop(names[key][1], grams))
+        for key, grams in sorted(sums.items(), key=lambda one: -one[1])
+    ]
+
+
+def collects(connection: Connection, site_id: UUID) -> bool:
+    """Whether a site brings material in, or has handed any over: then one can ask where it went."""
+    bringing = sa.select(col(SiteCredits.kind)).where(
+        col(SiteCredits.site_id) == site_id, col(SiteCredits.kind) == col(MaterialKind.kind)
+    )
+    handing = (
+        sa.select(col(HandOver.id))
+        .where(col(HandOver.from_site_id) == site_id)
+        .where(~sa.exists().where(col(HandOverReversal.hand_over_id) == col(HandOver.id)))
+    )
+    return bool(connection.scalar(sa.select(bringing.exists() | handing.exists())))
