@@ -6,7 +6,6 @@ batch of events changes of these bits tells by how much each count changes (`Par
 by counting again. A resident who moved is one in the district and one in each community they took part in.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -27,7 +26,8 @@ ALL = "*"
 
 
 class ParticipantYear(SQLModel, table=True):
-    """The days of a `year` on which a resident has a standing action. `days`: bits (the lowest is January 1st) by cell.
+    """The days of a `year` on which a resident has a standing action. `days`: bits (the lowest is January 1st) by cell,
+    as `days_text` writes them.
 
     `first_day` is the first of them and `first_division` the community of its actions (the lowest code if there are several).
     """
@@ -256,7 +256,7 @@ def count(connection: Connection, changes: Mapping[UUID, Sequence[Change]]) -> N
         connection,
         [
             row
-            for resident_id in sorted(changes)
+            for resident_id in changes
             for row in _rows(resident_id, known[resident_id], changes[resident_id])
         ],
     )
@@ -294,13 +294,11 @@ def _rows(resident_id: UUID, known: Known, changes: Sequence[Change]) -> Iterabl
 
 
 def days_text(cells: Year) -> str:
-    """The bits of a year as they are kept, the same for the same bits."""
-    kept = sorted(cells.items())
-    return json.dumps([[*cell, f"{bits:x}"] for cell, bits in kept if bits], separators=(",", ":"))
+    """The bits of a year as they are kept, the same for the same bits: a line for each cell, its parts between blanks."""
+    return "\n".join(f"{' '.join(cell)} {bits:x}" for cell, bits in sorted(cells.items()) if bits)
 
 
 def read_days(text: str) -> Year:
     """The bits of a year from what is kept."""
-    return {
-        Cell(division, kind, campaign): int(bits, 16) for division, kind, campaign, bits in json.loads(text)
-    }
+    lines = (line.split(" ") for line in text.split("\n") if line)
+    return {Cell(division, kind, campaign): int(bits, 16) for division, kind, campaign, bits in lines}
