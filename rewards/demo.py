@@ -10,6 +10,7 @@ from sqlmodel import SQLModel, col, select
 from rewards import (
     adjustments,
     draw_entries,
+    draw_making,
     draw_ticks,
     draws,
     honour_decisions,
@@ -17,7 +18,7 @@ from rewards import (
     nominations,
 )
 from rewards.adjustments import GoodwillIn
-from rewards.draws import DrawIn, Prize
+from rewards.draw_making import DrawIn, Prize
 from rewards.honours import HolderKind
 from rewards.nominations import Nomination
 from tanpuhui import clock, staff
@@ -109,12 +110,12 @@ def add_draws(house: House) -> None:
     over = timedelta(days=3)
     with clock.pretending(now - 2 * over):
         held = _draw(house, organiser, "全国低碳日抽奖", 0, now - over)
-        draws.approve(house, officer, held)
+        draw_making.approve(house, officer, held)
         draw_entries.enter(house, holder, held)
     for after in (over, over - draws.PAUSE):
         with clock.pretending(now - after), house.db.transaction() as connection:
             draw_ticks.tick(house, connection, now - after)
-    draws.approve(house, officer, _draw(house, organiser, "绿色新年抽奖", 5, now + 4 * over))
+    draw_making.approve(house, officer, _draw(house, organiser, "绿色新年抽奖", 5, now + 4 * over))
     _draw(house, organiser, "旧衣回收月抽奖", 10, now + 9 * over)
 
 
@@ -128,7 +129,7 @@ def _draw(house: House, by: Principal, title: str, price: int, closes_at: dateti
         prizes=prizes,
         closes_at=closes_at,
     )
-    return draws.create_draw(house, by, draw_in).id
+    return draw_making.create_draw(house, by, draw_in).id
 
 
 def _nominate(

@@ -8,7 +8,7 @@ from flask import Response
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field
 
-from rewards import draw_entries, draws
+from rewards import draw_entries, published_draws
 from rewards.draws import Draw, DrawEntry
 from tanpuhui import clock
 from tanpuhui.errors import NotAllowed
@@ -125,7 +125,9 @@ def public_blueprint(house: House) -> APIBlueprint:
     @api.get("/draws", summary="Every draw", responses={"200": DrawsOut, **READING})
     def get_draws() -> Response:
         with house.db.reading_session() as session:
-            return json_answer({"draws": [_draw(draw, clock.now()) for draw in draws.public_draws(session)]})
+            return json_answer(
+                {"draws": [_draw(draw, clock.now()) for draw in published_draws.public_draws(session)]}
+            )
 
     @api.get(
         "/draws/<draw_id>",
@@ -134,7 +136,7 @@ def public_blueprint(house: House) -> APIBlueprint:
     )
     def get_draw(path: DrawPath) -> Response:
         with house.db.reading_session() as session:
-            return json_answer(draws.published(session, path.draw_id).record)
+            return json_answer(published_draws.published(session, path.draw_id).record)
 
     return api
 

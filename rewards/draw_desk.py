@@ -8,8 +8,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import draw_entries, draws
-from rewards.draws import APPROVERS, MANAGERS, DrawIn
+from rewards import draw_entries, draw_making, published_draws
+from rewards.draw_making import APPROVERS, MANAGERS, DrawIn
 from rewards.scopes import scopes_of
 from tanpuhui import clock
 from tanpuhui.errors import InvalidField, NotFound, TanpuhuiError
@@ -32,7 +32,7 @@ def listed() -> Answer:
     """The draws of one's scope, the latest first."""
     with house().db.reading_session() as session:
         return render_template(
-            "rewards/draw_list.html", draws=draws.of_scope(session, staff()), now=clock.now()
+            "rewards/draw_list.html", draws=draw_making.of_scope(session, staff()), now=clock.now()
         )
 
 
@@ -43,7 +43,7 @@ def new() -> Answer:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            made = draws.create_draw(house(), staff(), _draw_in(), chosen=chosen_id(staff()))
+            made = draw_making.create_draw(house(), staff(), _draw_in(), chosen=chosen_id(staff()))
             return redirect(url_for("draw_desk.one", draw_id=made.id), 303)
         except InvalidField as error:
             errors = form_errors(error)
@@ -117,12 +117,12 @@ def one(draw_id: UUID) -> Answer:
 
 def _one(draw_id: UUID, error: TanpuhuiError | None = None) -> Answer:
     with house().db.reading_session() as session:
-        draw = draws.managed(session, staff(), draw_id)
+        draw = draw_making.managed(session, staff(), draw_id)
         page = render_template(
             "rewards/draw_manage.html",
             draw=draw,
-            entered=draws.entered(session, draw_id),
-            winners=draws.winners_of(session, draw_id),
+            entered=published_draws.entered(session, draw_id),
+            winners=published_draws.winners_of(session, draw_id),
             handed=draw_entries.handed(session, draw_id),
             may_approve=bool(roles_here() & set(APPROVERS)),
             own=draw.created_by == staff().id,
@@ -140,7 +140,7 @@ def _one(draw_id: UUID, error: TanpuhuiError | None = None) -> Answer:
 def approve(draw_id: UUID) -> Answer:
     """Open it."""
     try:
-        draws.approve(house(), staff(), draw_id)
+        draw_making.approve(house(), staff(), draw_id)
     except NotFound:
         raise
     except TanpuhuiError as error:
@@ -153,7 +153,7 @@ def approve(draw_id: UUID) -> Answer:
 def cancel(draw_id: UUID) -> Answer:
     """Call it off; the points go back."""
     try:
-        draws.cancel(house(), staff(), draw_id, request.form.get("reason", ""))
+        draw_making.cancel(house(), staff(), draw_id, request.form.get("reason", ""))
     except InvalidField as error:
         return _one(draw_id, error)
     return redirect(url_for("draw_desk.one", draw_id=draw_id), 303)
@@ -164,7 +164,7 @@ def cancel(draw_id: UUID) -> Answer:
 def witness(draw_id: UUID) -> Answer:
     """Write the public number down."""
     try:
-        draws.witness(house(), staff(), draw_id, request.form.get("witnessed", ""))
+        draw_making.witness(house(), staff(), draw_id, request.form.get("witnessed", ""))
     except InvalidField as error:
         return _one(draw_id, error)
     return redirect(url_for("draw_desk.one", draw_id=draw_id), 303)

@@ -12,8 +12,10 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
 from rewards import spending
-from rewards.draws import Draw, DrawEntry, DrawState, managed, note, public_draw
+from rewards.draw_making import managed, note
+from rewards.draws import Draw, DrawEntry, DrawState
 from rewards.events import Ticket, TicketReturned, TicketTaken
+from rewards.published_draws import public_draw
 from tanpuhui import clock, ids, outbox
 from tanpuhui.db import session_on
 from tanpuhui.errors import (

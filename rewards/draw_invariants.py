@@ -7,7 +7,8 @@ from sqlalchemy.engine import Connection
 from sqlmodel import col, select
 
 from rewards import repeat_draw
-from rewards.draws import Draw, tickets_of, winners_of
+from rewards.draws import Draw
+from rewards.published_draws import tickets_of, winners_of
 from tanpuhui.db import session_on, uuid_text
 from tanpuhui.rooms import Invariant
 

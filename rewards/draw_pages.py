@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, url_f
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from rewards import draw_entries, draws, ledger
+from rewards import draw_entries, draws, ledger, published_draws
 from rewards.draws import DRAW_STATE_NAMES, DrawState
 from tanpuhui import clock
 from tanpuhui.divisions import Division
@@ -32,7 +32,7 @@ def draw_state(state: DrawState) -> str:
 def index() -> Answer:
     """The draws that can be entered, then those that are over."""
     with house().db.reading_session() as session:
-        found = draws.public_draws(session)
+        found = published_draws.public_draws(session)
         return render_template("rewards/draws.html", draws=found, now=clock.now())
 
 
@@ -45,7 +45,7 @@ def one(draw_id: UUID) -> Answer:
 def _one(draw_id: UUID, error: TanpuhuiError | None = None) -> Answer:
     here = visitor()
     with house().db.reading_session() as session:
-        told = draws.published(session, draw_id)
+        told = published_draws.published(session, draw_id)
         draw = told.draw
         place = (
             session.get_one(Organisation, draw.organisation_id).name
@@ -58,7 +58,7 @@ def _one(draw_id: UUID, error: TanpuhuiError | None = None) -> Answer:
             told=told,
             by=place,
             where=session.get_one(Division, draw.division_code).name,
-            entered=draws.entered(session, draw_id),
+            entered=published_draws.entered(session, draw_id),
             entry=draw_entries.own_entry(session, here.id, draw_id) if here else None,
             balance=ledger.balance(session.connection(), here.id) if here else 0,
             now=clock.now(),
@@ -94,7 +94,7 @@ def give_up(draw_id: UUID) -> Answer:
 def record(draw_id: UUID) -> Response:
     """What is published of a draw, as the script reads it."""
     with house().db.reading_session() as session:
-        found: Mapping[str, object] = draws.published(session, draw_id).record
+        found: Mapping[str, object] = published_draws.published(session, draw_id).record
     answer = jsonify(found)
     answer.headers["Content-Disposition"] = f'attachment; filename="draw-{draw_id}.json"'
     return answer

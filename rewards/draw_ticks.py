@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 from rewards import repeat_draw
 from rewards.draw_entries import take_back
 from rewards.draw_letters import CALLED_OFF, WON
-from rewards.draws import PAUSE, Draw, DrawEntry, open_seed, tickets_of
+from rewards.draws import PAUSE, Draw, DrawEntry, open_seed
+from rewards.published_draws import tickets_of
 from tanpuhui.db import session_on
 from tanpuhui.inbox import Note, tell
 from tanpuhui.jobs import Job

@@ -19,7 +19,6 @@ from rewards.adjustments import adjust_reference, reasons
 from rewards.bonus_view import titles
 from rewards.crediting import reference_of
 from rewards.draw_entries import back_reference as ticket_back, paid_reference as ticket_paid
-from rewards.draws import titles as draw_titles
 from rewards.events import (
     Bonus,
     BonusGranted,
@@ -36,6 +35,7 @@ from rewards.events import (
 )
 from rewards.expiry import expired_reference
 from rewards.offers import titles as offer_titles
+from rewards.published_draws import titles as draw_titles
 from rewards.redemptions import back_reference as voucher_back, reference as voucher_paid
 from rewards.spending import late_reference
 from tanpuhui.db import Statement

@@ -22,7 +22,7 @@ from activities.quantify.factors import FactorValues, FactorVersion, all_version
 from activities.reviews import Waits
 from rewards import (
     counter,
-    draws,
+    draw_making,
     honour_decisions,
     honour_holders,
     nominations,
@@ -31,7 +31,8 @@ from rewards import (
     redemptions,
 )
 from rewards.coupons import import_codes, pasted
-from rewards.draws import Draw, DrawIn, Prize
+from rewards.draw_making import DrawIn, Prize
+from rewards.draws import Draw
 from rewards.honours import HolderKind, Honour
 from rewards.nominations import Nomination
 from rewards.offer_forms import OfferIn
@@ -370,8 +371,8 @@ class World:
             "prizes": [Prize(name="布袋", count=2), Prize(name="水壶", count=3)],
             "closes_at": clock.now() + timedelta(days=2),
         }
-        drafted = draws.create_draw(self.house, self.organiser, DrawIn(**{**said, **changes}))
-        draws.approve(self.house, self.officer, drafted.id)
+        drafted = draw_making.create_draw(self.house, self.organiser, DrawIn(**{**said, **changes}))
+        draw_making.approve(self.house, self.officer, drafted.id)
         return drafted
 
     # --- what holds ---------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from rewards import draw_entries, draw_ticks
-from rewards.draws import PAUSE, Prize
+from rewards.draw_making import Prize
+from rewards.draws import PAUSE
 from tanpuhui import clock
 from tanpuhui.config import Settings
 from tanpuhui.rooms import build_house

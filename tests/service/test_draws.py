@@ -13,8 +13,9 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col, select
 
-from rewards import draw_entries, draw_ticks, draws, ledger, repeat_draw
-from rewards.draws import GUARDS, PAUSE, Draw, DrawEntry, DrawIn, DrawState, Prize
+from rewards import draw_entries, draw_making, draw_ticks, ledger, published_draws, repeat_draw
+from rewards.draw_making import DrawIn, Prize
+from rewards.draws import GUARDS, PAUSE, Draw, DrawEntry, DrawState
 from rewards.ledger import Posting, account_of
 from rewards.lots import NEVER
 from tanpuhui import clock, people
@@ -43,7 +44,7 @@ OPEN_FOR = timedelta(days=2)
 def drafted(world: World, **more: Any) -> Draw:
     """A draw that waits for approval."""
     says = {"title": "抽奖", "division_code": DISTRICT, "price": 20, "prizes": [Prize(name="袋", count=1)]}
-    return draws.create_draw(
+    return draw_making.create_draw(
         world.house, world.organiser, DrawIn(closes_at=clock.now() + OPEN_FOR, **{**says, **more})
     )
 
@@ -90,7 +91,7 @@ def seen(world: World, draw_id: UUID) -> Draw:
 
 def record(world: World, draw_id: UUID) -> dict[str, Any]:
     with world.house.db.reading_session() as session:
-        return json.loads(json.dumps(draws.published(session, draw_id).record))
+        return json.loads(json.dumps(published_draws.published(session, draw_id).record))
 
 
 def held(world: World, count: int = 9, **more: Any) -> tuple[Draw, list[Resident]]:
@@ -211,13 +212,13 @@ def test_a_public_number_is_waited_for_and_mixed_in(world: World) -> None:
     assert record(world, draw.id)["seed"] is None
     with clock.pretending(clock.now() + OPEN_FOR + PAUSE):
         with pytest.raises(NotAllowed):
-            draws.witness(world.house, world.organiser, draw.id, "03 07 11")
+            draw_making.witness(world.house, world.organiser, draw.id, "03 07 11")
         with pytest.raises(InvalidField):
-            draws.witness(world.house, world.officer, draw.id, " ")
-        draws.witness(world.house, world.officer, draw.id, "03 07 11")
-        draws.witness(world.house, world.officer, draw.id, "03 07  11")
+            draw_making.witness(world.house, world.officer, draw.id, " ")
+        draw_making.witness(world.house, world.officer, draw.id, "03 07 11")
+        draw_making.witness(world.house, world.officer, draw.id, "03 07  11")
         with pytest.raises(DrawMovedOn):
-            draws.witness(world.house, world.officer, draw.id, "03 07 12")
+            draw_making.witness(world.house, world.officer, draw.id, "03 07 12")
     tick(world, OPEN_FOR + 2 * PAUSE)
     found = record(world, draw.id)
     assert (repeat_draw.faults(found), found["witnessed"]) == ([], "03 07 11")
@@ -335,8 +336,8 @@ def test_a_draw_that_is_called_off_gives_every_point_back_once(world: World) -> 
     for one in residents:
         draw_entries.enter(world.house, one.id, draw.id)
     with pytest.raises(InvalidField):
-        draws.cancel(world.house, world.organiser, draw.id, "")
-    draws.cancel(world.house, world.organiser, draw.id, "奖品没有到货")
+        draw_making.cancel(world.house, world.organiser, draw.id, "")
+    draw_making.cancel(world.house, world.organiser, draw.id, "奖品没有到货")
     with pytest.raises(DrawNotOpen):
         draw_entries.enter(world.house, rich(world, 1)[0].id, draw.id)
     for minutes in (0, 1):
@@ -399,18 +400,18 @@ def test_a_draw_is_opened_by_a_second_person(world: World) -> None:
         prizes=[Prize(name="袋", count=1)],
         closes_at=clock.now() + OPEN_FOR,
     )
-    draw = draws.create_draw(world.house, both, says)
+    draw = draw_making.create_draw(world.house, both, says)
     with pytest.raises(ApproverIsSubmitter):
-        draws.approve(world.house, both, draw.id)
+        draw_making.approve(world.house, both, draw.id)
     with pytest.raises(NotAllowed):
-        draws.approve(world.house, world.organiser, draw.id)
+        draw_making.approve(world.house, world.organiser, draw.id)
     with world.house.db.reading_session() as session, pytest.raises(NotFound):
-        draws.published(session, draw.id)
-    at_once([lambda: draws.approve(world.house, world.officer, draw.id)] * 3)
+        published_draws.published(session, draw.id)
+    at_once([lambda: draw_making.approve(world.house, world.officer, draw.id)] * 3)
     assert seen(world, draw.id).approved_by == world.officer.id
     late = drafted(world)
     with clock.pretending(clock.now() + OPEN_FOR), pytest.raises(DrawMovedOn):
-        draws.approve(world.house, world.officer, late.id)
+        draw_making.approve(world.house, world.officer, late.id)
 
 
 # --- pages -----------------------------------------------------------------------------------------------------

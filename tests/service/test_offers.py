@@ -132,7 +132,12 @@ def test_stock_and_budget_keep_above_what_is_promised(world: World) -> None:
     offer_desk.set_stock(house, run_by, offer, "2", "刚好")
     reward_pools.set_budget(house, world.officer, pool, "20", "刚好")
     assert seen(world, offer).really_left == 0
+    offer_desk.draft(house, run_by, world.offer_in(pool_id=pool))
     for statement in (
+        *(
+            f"UPDATE offer SET {wrong} WHERE approved_at IS NULL"
+            for wrong in ("price = 0", "price = -1", "stock = -1", "pool_id = NULL")
+        ),
         "UPDATE offer SET stock = 1",
         "UPDATE reward_pool SET budget = 19",
         "UPDATE reward_pool SET reserved = -1",
@@ -311,6 +316,16 @@ def test_the_api_redeems_once_a_key_and_settles_once(world: World) -> None:
         return world.call("POST", "/vouchers/settle", shop, json=body, headers={"Idempotency-Key": key})
 
     assert world.call("POST", "/vouchers/settle", token, json={"code": voucher["code"]}).status_code == 403
+    other = world.token(world.colleague(Role.MERCHANT, organisation=world.organisation("乙店")))
+    forged = voucher["code"][:-1] + ("A" if voucher["code"][-1] != "A" else "B")
+    keyed = {"Idempotency-Key": "forged"}
+    for said, by, code in (
+        (forged, shop, "code_invalid"),
+        (voucher["code"], other, "voucher_elsewhere"),
+        ("x" * 24, shop, "code_invalid"),
+    ):
+        answer = world.call("POST", "/vouchers/settle", by, json={"code": said}, headers=keyed)
+        assert answer.json["code"] == code
     assert [settle(key).status_code for key in ("x", "x", "y")] == [200, 200, 409]
     assert "resident" not in str(settle("x").json)
     used = world.call("POST", f"/me/vouchers/{voucher['id']}/cancel", token)

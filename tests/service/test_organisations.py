@@ -16,8 +16,8 @@ from activities import campaign_notices, campaign_reports, campaign_templates, c
 from activities.campaign_templates import shipped
 from activities.material_hand_overs import HandOverIn, record
 from activities.sites import Site, SiteIn, create_site
-from rewards import draws, offer_desk
-from rewards.draws import DrawIn, Prize
+from rewards import draw_making, offer_desk
+from rewards.draw_making import DrawIn, Prize
 from rewards.offer_pictures import Picture
 from rewards.pool_notices import PoolNotice, PoolNoticeKind
 from tanpuhui import clock, ids
@@ -199,7 +199,7 @@ class Tenant:
             prizes=[Prize(name="袋", count=1)],
             closes_at=now.replace(year=now.year + 1),
         )
-        self.draw = draws.create_draw(world.house, self.organiser, draw_in).id
+        self.draw = draw_making.create_draw(world.house, self.organiser, draw_in).id
         with world.house.db.session() as session:
             campaign_reports.make(world.house, session, self.campaign.id, clock.now())
         badge = {"kind": "honour", "price": "0", "scope": f"organisation:{self.organisation.id}"}

@@ -17,12 +17,24 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from activities.events import ActionConfirmed, ActionRecorded, ActionRejected, ActionVoided
-from rewards import adjustments, draw_entries, draw_ticks, draws, expiry, ledger, lots, redemptions, spending
+from rewards import (
+    adjustments,
+    draw_entries,
+    draw_making,
+    draw_ticks,
+    expiry,
+    ledger,
+    lots,
+    published_draws,
+    redemptions,
+    spending,
+)
 from rewards.adjustments import GoodwillIn
 from rewards.bonus import follow
 from rewards.bonus_invariants import BONUS_INVARIANTS
 from rewards.draw_invariants import DRAW_INVARIANTS
-from rewards.draws import COLLECTED_WITHIN, PAUSE, Prize
+from rewards.draw_making import Prize
+from rewards.draws import COLLECTED_WITHIN, PAUSE
 from rewards.grants import grant_reference
 from rewards.invariants import INVARIANTS
 from rewards.ledger import account_of
@@ -303,7 +315,7 @@ class Points(RuleBasedStateMachine):
         with clock.pretending(self.now):
             for _ in range(2):
                 if called_off:
-                    draws.cancel(self.world.house, self.world.organiser, self.draw, "奖品没有到货")
+                    draw_making.cancel(self.world.house, self.world.organiser, self.draw, "奖品没有到货")
                     self.tick_draws()
                 else:
                     draw_entries.give_up(self.world.house, self.residents[who].id, self.draw)
@@ -325,7 +337,7 @@ class Points(RuleBasedStateMachine):
         if self.draw is None:
             return
         with self.world.house.db.reading_session() as session:
-            won = draws.winners_of(session, self.draw)
+            won = published_draws.winners_of(session, self.draw)
         assert len(won) == min(1, len(self.tickets))
         assert {one["ticket"] for one in won} <= set(self.tickets.values())
         self.prizes += [(self.draw, one["ticket"], self.now + COLLECTED_WITHIN) for one in won]
