@@ -29,7 +29,7 @@ def menu_text() -> str:
             g.setdefault("_reminders", len(unseen(session, staff())))
     waiting: int = g.get("_reminders")
     if not waiting:
-        return str(gettext("目标"))
+        return str(gettext("目标管理"))
     return str(ngettext("目标（%(num)s 条提醒）", "目标（%(num)s 条提醒）", waiting))
 
 

@@ -28,7 +28,7 @@ class TaskState(StrEnum):
     DROPPED = "dropped"
 
 
-STATE_NAMES = {TaskState.OPEN: N_("进行中"), TaskState.DONE: N_("已办结"), TaskState.DROPPED: N_("已取消")}
+STATE_NAMES = {TaskState.OPEN: N_("未办结"), TaskState.DONE: N_("已办成"), TaskState.DROPPED: N_("已取消")}
 
 
 class TargetTask(SQLModel, table=True):
