@@ -4,7 +4,7 @@ A4, upright. The words come from `activities.campaign_report_words`, in the lang
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from activities.campaign_report_words import Section, made, sections, title, untold
@@ -45,11 +45,16 @@ _COLUMNS_HIGH = 88.0  # of a chart whose bars stand side by side
 
 def report_pdf(snapshot: Mapping[str, Any], language: str) -> bytes:
     """The report as a PDF whose text is in `language`, which is that of the moment."""
-    sheet = _Sheet(title(snapshot), made(snapshot))
+    return sections_pdf(title(snapshot), made(snapshot), sections(snapshot), language)
+
+
+def sections_pdf(name: str, made_at: str, parts: Iterable[Section], language: str) -> bytes:
+    """A report called `name` as a PDF: its `parts` one after the other."""
+    sheet = _Sheet(name, made_at)
     sheet.begin()
-    for section in sections(snapshot):
+    for section in parts:
         sheet.section(section)
-    return pages_pdf(sheet.pages(), title=_printable(title(snapshot)), language=language)
+    return pages_pdf(sheet.pages(), title=_printable(name), language=language)
 
 
 class _Sheet:

@@ -90,6 +90,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         Entry("synergy", "synergy.indicators", "leaf", N_("协同"), _BUREAU),
         Entry("recovered", "recovery.bureau", "recycling", N_("回收"), _BUREAU),
         Entry("declarations", "declarations.listed", "share", N_("申报"), _BUREAU),
+        Entry("reports", "period_reports.listed", "list", N_("月报年报"), _BUREAU),
         Entry("ledger", "ledger.bureau", "shield", N_("账本"), _BUREAU, _AUDITOR),
     )),
     (N_("规则"), (
