@@ -29,7 +29,7 @@ from tanpuhui import (
     staff,
     worker,
 )
-from tanpuhui.bureau import synergy, target_tasks, targets, told
+from tanpuhui.bureau import populations, synergy, target_tasks, targets, told
 from tanpuhui.floor_holdings import HOLDINGS
 from tanpuhui.holdings import older
 from tanpuhui.rooms import House, Invariant, Room
@@ -192,6 +192,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         feedback_desk,
         open_data_pages,
         pages as bureau_pages,
+        population_pages,
         synergy_pages,
         target_api,
         target_desk,
@@ -232,6 +233,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         bureau_pages.blueprint,
         trail_pages.blueprint,
         synergy_pages.blueprint,
+        population_pages.blueprint,
         feedback_desk.blueprint,
         open_data_pages.blueprint,
         bureau_api.blueprint(house),
@@ -298,6 +300,7 @@ room = Room(
         target_tasks.TargetTask,
         target_tasks.TargetFollowUp,
         target_tasks.TargetReminder,
+        populations.Population,
     ),
     blueprints=_blueprints,
     commands=_commands,

@@ -69,11 +69,14 @@ def join(page: Page, served: Served, phone: str) -> None:
 
 
 def seen_by_the_bureau(staff: Page, served: Served) -> str:
-    """The line of the bureau's table in which the record is told, as soon as the relay has brought it there."""
+    """The line of the bureau's table in which the record counts, as soon as the relay has brought it there.
+
+    Of one person no number is told: the line says no longer that there was nobody.
+    """
     line = staff.locator("tr", has_text="静安寺街道").first
     for _ in range(20):
         staff.goto(f"{served.base}/bureau")
-        if line.count() and line.inner_text().split()[2:3] == ["1"]:
+        if line.count() and "人少，不显示" in line.inner_text():
             break
         time.sleep(0.5)
     return line.inner_text()
@@ -98,9 +101,7 @@ def test_a_resident_scans_a_printed_code_and_the_bureau_sees_it(served: Served, 
     expect(phone.get_by_text("光盘行动").first).to_be_visible()
     expect(phone.get_by_text("暂无污染物因子", exact=False).first).to_be_visible()
     result = phone.url
-    row = seen_by_the_bureau(staff, served)
-    assert row.split()[1:3] == ["1", "1"], "one participant, one action"
-    assert "0.14" in row
+    assert seen_by_the_bureau(staff, served).split()[1] == "人少，不显示"
     picture(phone, "resident-result")
     picture(staff, "bureau")
 

@@ -112,6 +112,8 @@ def test_package_data_is_there_and_not_ignored() -> None:
         "platform/tanpuhui/web/static/app.css",
         "platform/tanpuhui/web/static/icons/app-192.png",
         "platform/tanpuhui/web/static/vendor/qr/decode.js",
+        "platform/tanpuhui/web/static/vendor/echarts/echarts.common.min.js",
+        "platform/tanpuhui/bureau/tiles_310106.csv",
         "platform/tanpuhui/web/translations/en/LC_MESSAGES/messages.mo",
         *(f"activities/reference/{name}.csv" for name in ("catalogue", "evidence", "factors", "observances")),
         "activities/templates/activities/scan.html",

@@ -1,15 +1,20 @@
-"""The bureau's pages: the overview of a period, and events that wait for staff."""
+"""The bureau's pages: the dashboard, and events that wait for staff."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from sqlalchemy.engine import Connection
+from flask_babel import gettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from tanpuhui import audit, clock, divisions, outbox
-from tanpuhui.bureau.participation import READERS, Period, may_read, period_or_month, read_day, statistics
-from tanpuhui.db import session_on
+from tanpuhui import audit, clock, outbox
+from tanpuhui.bureau.cocontrol import QUADRANTS
+from tanpuhui.bureau.dashboard import Line, dashboard
+from tanpuhui.bureau.participation import READERS, Period, may_read, period_or_month, read_day
+from tanpuhui.bureau.populations import per_thousand
+from tanpuhui.bureau.quadrant_points import points
+from tanpuhui.bureau.tiles import tile_rows
+from tanpuhui.bureau.view import View, read_view
 from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.staff import Role
 from tanpuhui.web.auth import house, staff, staff_required
@@ -25,21 +30,70 @@ _MENDERS = (Role.OFFICER, Role.ADMIN)
 @blueprint.get("/bureau")
 @staff_required(*READERS)
 def overview() -> Answer:
-    """Participants, actions and reductions of a period, by 街镇, day and kind."""
+    """The dashboard: what a period added up to, where, by what, and beside what it was before."""
+    return _dashboard({}, see_all=False)
+
+
+@blueprint.post("/bureau")
+@staff_required(*READERS)
+def see_all() -> Answer:
+    """The same view with nothing withheld, once, for who says why."""
     may_read(house(), staff())
-    within, errors = asked_period()
-    with house().db.reading() as connection:
-        page = render_template(
-            "bureau/overview.html",
-            within=within,
-            errors=errors,
-            total=statistics(connection, within)[0],
-            streets=_streets(connection, within),
-            days=_days(connection, within),
-            kinds=statistics(connection, within, ["kind"]),
-            spans=spans(),
-        )
-    return page, 422 if errors else 200
+    try:
+        reason = audit.reason(request.form.get("reason", ""))
+    except InvalidField as error:
+        return _dashboard(form_errors(error), see_all=False)
+    return _dashboard({}, see_all=True, reason=reason)
+
+
+def _dashboard(asking: dict[str, str], *, see_all: bool, reason: str = "") -> Answer:
+    """The page; `asking` is what is wrong with the reason for seeing all of it."""
+    may_read(house(), staff())
+    district = house().settings.district_code
+    with house().db.snapshot() as connection:
+        view, offered, wrong = read_view(connection, request.args, district)
+        found = dashboard(connection, view, offered, see_all=see_all)
+    if see_all:
+        _note_that_all_was_seen(view, reason)
+    streets = (offered.district, *offered.streets, *offered.communities)
+    today = clock.today()
+    page = render_template(
+        "bureau/overview.html",
+        found=found,
+        view=view,
+        offered=offered,
+        area=offered.division(view.area),
+        names={one.code: one.name for one in streets},
+        anchor=min(max(today, view.period.first), view.period.last),
+        errors={field: gettext(text) for field, text in wrong.items()},
+        asking=asking,
+        see_all=see_all,
+        tile_rows=tile_rows(district) if view.area == district else (),
+        lines_of={line.of: line for line in found.places},
+        levels=levels(found.places),
+        pictures={"own": points(found.own_kinds), "city": points(found.city_kinds)},
+        today=today,
+        quadrants=QUADRANTS,
+        per_thousand=per_thousand,
+    )
+    return page, 422 if wrong or asking else 200
+
+
+#: How dark a tile may be; the number stands in it anyway.
+_DARKEST = 4
+
+
+def levels(places: Sequence[Line]) -> dict[str, int]:
+    """How dark the tile of each place is: 0 for nothing saved or nothing told, the darkest for the most."""
+    saved = {line.of: max(0, line.numbers["co2e_mg"]) if line.numbers else 0 for line in places}
+    most = max(saved.values(), default=0)
+    return {of: -(-amount * _DARKEST // most) if amount else 0 for of, amount in saved.items()}
+
+
+def _note_that_all_was_seen(view: View, reason: str) -> None:
+    with house().db.session() as session:
+        subject = f"dashboard:{view.period.name}:{view.area}"
+        audit.saw(session, staff(), subject, reason, kind=view.kind, campaign=view.campaign)
 
 
 def asked_period() -> tuple[Period, dict[str, str]]:
@@ -58,26 +112,6 @@ def spans() -> list[tuple[int | None, date, date]]:
     today = clock.today()
     last = [(days, today - timedelta(days=days - 1), today) for days in (7, 30, 90)]
     return [*last, (None, today.replace(month=1, day=1), today)]
-
-
-def _streets(connection: Connection, within: Period) -> list[dict[str, Any]]:
-    """Every 街镇 in the order of its code, also those where nobody took part yet."""
-    rows = {row["division"]: row for row in statistics(connection, within, ["division"])}
-    with session_on(connection) as session:
-        known = divisions.children(session, house().settings.district_code)
-    return [{"name": street.name, **rows.get(street.code, _NOTHING)} for street in known]
-
-
-def _days(connection: Connection, within: Period) -> list[dict[str, Any]]:
-    """Every day of the period, also the empty ones."""
-    rows = {row["day"]: row for row in statistics(connection, within, ["day"])}
-    span = range((within.last - within.first).days + 1)
-    return [
-        {**rows.get(day, _NOTHING), "day": day} for day in (within.first + timedelta(days=at) for at in span)
-    ]
-
-
-_NOTHING = {"participants": 0, "actions": 0, "city_actions": 0, "co2e_mg": 0}
 
 
 @blueprint.get("/bureau/parked")

@@ -1,5 +1,7 @@
 """Forms: what is wrong is said where it is wrong, and what is sent twice is made once."""
 
+import re
+import unicodedata
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -45,3 +47,9 @@ def local_moment(text: str) -> datetime | None:
     return (
         found.replace(tzinfo=clock.SHANGHAI) if found.tzinfo is None and 2000 <= found.year < 3000 else None
     )
+
+
+def typed_whole(text: str) -> int | None:
+    """A whole number as it is typed or pasted, with its thousands parted or not; None for anything else."""
+    plain = re.sub(r"[,\s]", "", unicodedata.normalize("NFKC", text))
+    return int(plain) if re.fullmatch(r"[0-9]{1,18}", plain) else None
