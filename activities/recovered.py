@@ -1,29 +1,29 @@
 """What became of what was brought in: for everybody, of the district as a whole, and never of a person.
 
-What was brought in is read from the sums of months, what followed from the hand-overs, which are few. Where fewer than five people
-brought something in, its weight is not told.
+What was brought in is read from the sums of months, as they are told everywhere: those of a few people are withheld. What followed is
+read from the hand-overs, which are few.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import Session, col, select
+from sqlmodel import col
 
 from activities.material_hand_overs import Handed, of_sites
 from activities.materials import Material, MaterialKind, all_materials
 from activities.recycling import Fate, HandOver, HandOverReversal
 from activities.sites import RecoveryLevel, Site, SiteCredits
 from activities.stock import month_after, month_before
-from tanpuhui.bureau.suppression import FEWEST
+from tanpuhui.bureau.told import told_sums
 from tanpuhui.db import session_on
-from tanpuhui.figures import DailyParticipant
 from tanpuhui.participants import ALL
 from tanpuhui.period_figures import PeriodFigure
+from tanpuhui.periods import CalendarPeriod
 
 #: So many months, the present one among them.
 MONTHS = 12
@@ -39,14 +39,15 @@ class Stop:
 
 @dataclass
 class Story:
-    """What became of a material, in grams. `brought_in`: None where it is not told, as too few brought any.
+    """What became of a material, in grams. `withheld`: of some months it is not told how much was brought in, as too few people did.
 
     `collected`: what left the points, by the points' scales; `arrived`: what of it stations and yards confirmed; `on_the_way`: what
     nobody has confirmed, on any leg; `ends`: what left the district, by fate and taker.
     """
 
     material: Material
-    brought_in: int | None = 0
+    brought_in: int = 0
+    withheld: bool = False
     collected: int = 0
     arrived: int = 0
     on_the_way: int = 0
@@ -62,7 +63,7 @@ class Story:
     @property
     def at_points(self) -> int | None:
         """What was brought in and is not collected, as far as is known; below zero where more was collected than scanned."""
-        return None if self.brought_in is None else self.brought_in - self.collected
+        return None if self.withheld else self.brought_in - self.collected
 
     @property
     def not_known(self) -> int:
@@ -72,7 +73,7 @@ class Story:
     @property
     def told(self) -> bool:
         """Whether there is anything to tell."""
-        return self.brought_in != 0 or self.collected > 0 or self.ended > 0
+        return self.brought_in > 0 or self.withheld or self.collected > 0 or self.ended > 0
 
 
 def months_until(today: date, number: int = MONTHS) -> list[date]:
@@ -86,10 +87,9 @@ def months_until(today: date, number: int = MONTHS) -> list[date]:
 def stories(connection: Connection, district: str, today: date) -> list[Story]:
     """What became of each material in the last twelve months, those that residents ask for first."""
     months = months_until(today)
-    brought = brought_in(connection, district, months)
+    brought, withheld = brought_in(connection, district, months)
     with session_on(connection) as session:
         materials = all_materials(session)
-        kinds = _kinds(session)
         handed = of_sites(
             session, None, col(HandOver.day) >= months[0], col(HandOver.day) < month_after(months[-1])
         )
@@ -100,9 +100,8 @@ def stories(connection: Connection, district: str, today: date) -> list[Story]:
     ]
     for story in told:
         code = story.material.code
-        weight = sum(grams for (_month, of), grams in brought.items() if of == code)
-        few = weight > 0 and _few(connection, kinds.get(code, ()), months[0])
-        story.brought_in = None if few else weight
+        story.brought_in = sum(grams for (_month, of), grams in brought.items() if of == code)
+        story.withheld = any(of == code for _month, of in withheld)
     return [story for story in told if story.told]
 
 
@@ -133,34 +132,20 @@ def _story(material: Material, handed: Iterable[Handed]) -> Story:
     return story
 
 
-def _kinds(session: Session) -> Mapping[str, Sequence[str]]:
-    """The kinds of action that bring in each material."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for row in session.exec(select(MaterialKind)).all():
-        found[row.material].append(row.kind)
-    return found
+def brought_in(
+    connection: Connection, district: str, months: Sequence[date]
+) -> tuple[dict[tuple[date, str], int], set[tuple[date, str]]]:
+    """What residents brought in by month and material, in grams: thousandths of a kilogram of records that stand.
 
-
-def _few(connection: Connection, kinds: Sequence[str], first: date) -> bool:
-    """Whether so few people brought something in that its weight would be theirs."""
-    people = (
-        sa.select(col(DailyParticipant.resident_id))
-        .where(
-            col(DailyParticipant.kind).in_(kinds),
-            col(DailyParticipant.day) >= first,
-            col(DailyParticipant.actions) > 0,
-        )
-        .distinct()
-        .limit(FEWEST)
-    )
-    return len(connection.execute(people).all()) < FEWEST
-
-
-def brought_in(connection: Connection, district: str, months: Sequence[date]) -> dict[tuple[date, str], int]:
-    """What residents brought in by month and material, in grams: thousandths of a kilogram of records that stand."""
+    And of which months and materials it is not told in full, as too few people are behind it: what is withheld of the district's
+    numbers (`tanpuhui.bureau.told`) is not in the sums.
+    """
     rows = connection.execute(
         sa.select(
-            col(PeriodFigure.first), col(MaterialKind.material), sa.func.sum(col(PeriodFigure.quantity_milli))
+            col(PeriodFigure.first),
+            col(PeriodFigure.kind),
+            col(MaterialKind.material),
+            sa.func.sum(col(PeriodFigure.quantity_milli)).label("grams"),
         )
         .join(MaterialKind, col(MaterialKind.kind) == col(PeriodFigure.kind))
         .where(
@@ -169,9 +154,19 @@ def brought_in(connection: Connection, district: str, months: Sequence[date]) ->
             col(PeriodFigure.campaign) == ALL,
             col(PeriodFigure.first).in_(list(months)),
         )
-        .group_by(col(PeriodFigure.first), col(MaterialKind.material))
-    )
-    return {(first, material): int(grams) for first, material, grams in rows}
+        .group_by(col(PeriodFigure.first), col(PeriodFigure.kind), col(MaterialKind.material))
+    ).all()
+    periods = [CalendarPeriod("month", month) for month in months]
+    sums = told_sums(connection, periods, [district], by=("period", "kind"))
+    hidden = {(row["period"].first, row["kind"]) for row in sums if row["withheld"]}
+    told: dict[tuple[date, str], int] = defaultdict(int)
+    withheld = set()
+    for row in rows:
+        if (row.first, row.kind) in hidden:
+            withheld.add((row.first, row.material))
+        else:
+            told[row.first, row.material] += int(row.grams)
+    return told, withheld
 
 
 # --- low-value materials ------------------------------------------------------------------------------------
@@ -179,22 +174,23 @@ def brought_in(connection: Connection, district: str, months: Sequence[date]) ->
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of a month: the weight of low-value materials and of all that was recovered, in grams."""
+    """Of a month: the weight of low-value materials and of all that was recovered, in grams. `withheld`: too few people are behind it."""
 
     month: date
     low_value: int
     every: int
+    withheld: bool
 
     @property
     def permille(self) -> int | None:
-        """The share in thousandths, cut; None of nothing."""
-        return self.low_value * 1000 // self.every if self.every else None
+        """The share in thousandths, cut; None of nothing, and where it is withheld."""
+        return self.low_value * 1000 // self.every if self.every and not self.withheld else None
 
 
 def low_value_shares(connection: Connection, district: str, today: date) -> list[Share]:
     """The share of low-value materials by weight in what residents brought in, for each of the last twelve months."""
     months = months_until(today)
-    brought = brought_in(connection, district, months)
+    brought, withheld = brought_in(connection, district, months)
     with session_on(connection) as session:
         low = {one.code for one in all_materials(session) if one.low_value}
         session.expunge_all()
@@ -203,6 +199,7 @@ def low_value_shares(connection: Connection, district: str, today: date) -> list
             month,
             sum(grams for (first, code), grams in brought.items() if first == month and code in low),
             sum(grams for (first, _code), grams in brought.items() if first == month),
+            any(first == month for first, _code in withheld),
         )
         for month in months
     ]

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from activities import source_export
 from activities.source_export import TABLE, Export
+from tanpuhui import audit
 from tanpuhui.bureau.pages import asked_period, spans
 from tanpuhui.bureau.participation import READERS, may_read
 from tanpuhui.bureau.sheets import csv_of, xlsx_of
@@ -52,7 +53,7 @@ def _sites_without(found: Export) -> list[dict[str, Any]]:
 @staff_required(*READERS)
 def export(form: str) -> Answer:
     """The lines of sites that have a number in the register."""
-    found = _asked()
+    found = _asked("registered")
     return _file(found, found.registered, "sources", form)
 
 
@@ -60,16 +61,21 @@ def export(form: str) -> Answer:
 @staff_required(*READERS)
 def export_without(form: str) -> Answer:
     """The lines of sites that have none yet."""
-    found = _asked()
+    found = _asked("without_number")
     return _file(found, found.without, "sources-without-number", form)
 
 
-def _asked() -> Export:
-    """The export that the address asks for. Raises InvalidField, NotAllowed."""
+def _asked(part: str) -> Export:
+    """The export that the address asks for, noted: its lines are whole, also where few people are behind them.
+
+    Raises InvalidField, NotAllowed.
+    """
     may_read(house(), staff())
     within, errors = asked_period()
     if errors:
         raise InvalidField(errors=[{"field": name, "reason": reason} for name, reason in errors.items()])
+    with house().db.session() as session:
+        audit.saw(session, staff(), f"sources:{within.first}:{within.last}", part=part)
     with house().db.snapshot() as connection:
         return source_export.export(connection, within)
 

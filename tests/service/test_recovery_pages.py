@@ -130,7 +130,7 @@ def test_who_has_several_sites_says_first_which(world: World, chain: Chain) -> N
 
 
 def test_the_bureau_sees_what_does_not_add_up_and_answers(world: World, chain: Chain) -> None:
-    bring(world, chain, "recycle_glass", "3", "2")
+    bring(world, chain, "recycle_glass", "1", "1", "1", "1", "1")
     chain.arrives(chain.hand(chain.point, chain.station, 9_000, material="glass"), 8_000)
     me = browser(world, world.officer)
     page = me.get("/bureau/recovery")
@@ -163,7 +163,7 @@ def test_everybody_reads_where_it_went_and_nobody_is_seen(world: World, chain: C
     anybody = browser(world)
     assert "还没有记录" in anybody.get("/recovery")
     made = bring(world, chain, "clothing_reuse", "10", "2", "2", "2")
-    assert "不足五人" in anybody.get("/recovery")
+    assert "人数太少" in anybody.get("/recovery")
     bring(world, chain, "clothing_reuse", "4")
     row = chain.hand(chain.point, chain.station, 15_000)
     page = anybody.get("/recovery")

@@ -30,7 +30,15 @@ from tests.sheets import edit, reference_copy, setting
 
 TABLES = (
     *("division", "evidence_tier", "action_kind", "factor_version"),
-    *("observance", "points_rule", "evidence_weight", "points_lifetime", "reference_state"),
+    *(
+        "material",
+        "material_kind",
+        "observance",
+        "points_rule",
+        "evidence_weight",
+        "points_lifetime",
+        "reference_state",
+    ),
 )
 
 
@@ -143,7 +151,7 @@ def test_loading_twice_changes_nothing(loaded: House, files: Path) -> None:
     before = contents(loaded)
     for folder in (None, files):
         report = load_reference(loaded, folder)
-        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 11
+        assert [(entry.new, entry.changed) for entry in report.loaded] == [(0, 0)] * 12
         assert report.version == 1
     assert contents(loaded) == before
 
@@ -637,3 +645,13 @@ def test_quantify_says_what_is_wrong(loaded: House, args: list[str], told: str) 
     result = CliRunner().invoke(quantify_command, args, obj=loaded)
     assert result.exit_code != 0
     assert told in result.stderr
+
+
+def test_a_kind_brings_in_one_material_and_is_weighed(loaded: House, files: Path) -> None:
+    edit(files / "materials.csv", setting(0, kinds="clothing_reuse flying recycle_paper walk"))
+    found = [(line, reason) for name, line, _, reason in problems(loaded, files) if name == "materials.csv"]
+    assert found == [
+        (2, "unknown kind flying"),
+        (2, "walk is counted in step; a material is weighed in kg"),
+        (3, "recycle_paper brings in a material in line 2"),
+    ]
