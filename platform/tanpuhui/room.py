@@ -198,6 +198,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         target_desk,
         target_sheet_desk,
         target_task_desk,
+        tracing_pages,
         trail_pages,
     )
     from tanpuhui.web import (
@@ -232,6 +233,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         operations.blueprint(house),
         bureau_pages.blueprint,
         trail_pages.blueprint,
+        tracing_pages.blueprint,
         synergy_pages.blueprint,
         population_pages.blueprint,
         feedback_desk.blueprint,

@@ -9,7 +9,7 @@ from uuid import UUID
 import pypdfium2
 import pytest
 import sqlalchemy as sa
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 
 from activities import (
     check_ins,
@@ -759,46 +759,6 @@ def test_who_leaves_frees_the_place_and_is_forgotten_where_they_were(world: Worl
     assert run_due(world.house, job, clock.now())
     assert told(world, next_one) == ["gathering.place"] * 2
     assert world.breaches() == []
-
-
-#: What would measure how long, how often or how eagerly somebody uses the platform, or sits in a room.
-MEASURES = re.compile(
-    r"stud(y|ied|ies)|learn|(?<!_)online|duration|dwell|stay|time_?spent|spent_?time|minutes_?spent|"
-    r"clicks?|taps|(^|_)views?$|visits?|hits$|log_?ins($|_count)|logins|login_?count|installs?|"
-    r"shares?$|shared_(count|at)|share_count|streaks?|scores?$|left_at|departed"
-)
-
-
-def test_no_column_and_no_field_measures_time_or_eagerness(world: World) -> None:
-    """Nobody's study time, time online, clicks, log-ins, installs or shares: not in a table, not in the API."""
-    columns = {
-        f"{name}.{column.name}" for name, table in SQLModel.metadata.tables.items() for column in table.c
-    }
-    document = world.client().get("/api/v1/openapi.json").get_json()
-    fields = {
-        f"{name}.{field}"
-        for name, schema in document["components"]["schemas"].items()
-        for field in schema.get("properties", {})
-    }
-    parameters = {
-        f"{path}.{parameter['name']}"
-        for path, operations in document["paths"].items()
-        for operation in operations.values()
-        for parameter in operation.get("parameters", ())
-    }
-    named = columns | fields | parameters
-    assert len(named) > 500
-    found = {one for one in named if MEASURES.search(one.rsplit(".", 1)[1].lower())}
-    # Whether somebody shares a family account, not how often they share anything.
-    assert found == {"resident.shares"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["study_seconds", "learned", "online_minutes", "duration", "clicks", "login_count", "logins", "installs", "shares", "views", "streak"],
-)  # fmt: skip
-def test_a_measure_would_be_found(name: str) -> None:
-    assert MEASURES.search(name)
 
 
 # --- pages and API -----------------------------------------------------------------------------------------

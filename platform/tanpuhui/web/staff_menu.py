@@ -86,6 +86,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     )),
     (N_("统计"), (
         Entry("bureau", "bureau.overview", "chart", N_("统计"), _BUREAU, _OFFICER | _AUDITOR),
+        Entry("tracing", "tracing.number", "sum", N_("溯源"), _BUREAU),
         Entry("targets", "target_desk.listed", "flag", target_task_desk.menu_text, _BUREAU, _OFFICER),
         Entry("synergy", "synergy.indicators", "leaf", N_("协同"), _BUREAU),
         Entry("recovered", "recovery.bureau", "recycling", N_("回收"), _BUREAU),
