@@ -26,6 +26,12 @@ class Action(SQLModel, table=True):
         sa.CheckConstraint("ordinal >= 1", name="ordinal"),
         sa.CheckConstraint("co2e_mg <= co2e_mid_mg AND co2e_mid_mg <= co2e_high_mg", name="co2e_range"),
         sa.Index("ix_action_site_id_day", "site_id", "day"),
+        sa.Index(
+            "ix_action_late",
+            "recorded_at",
+            postgresql_where=sa.text("recorded_at - occurred_at > interval '24 hours'"),
+            sqlite_where=sa.text("julianday(recorded_at) - julianday(occurred_at) > 1"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)

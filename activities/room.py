@@ -50,6 +50,7 @@ from activities.feeds import ACTIONS_FEED
 from activities.holdings import HOLDINGS
 from activities.invariants import INVARIANTS
 from activities.letters import LETTERS, TELLING_REVIEWED, TELLING_VOIDED
+from activities.quality_checks import CHECKS
 from activities.quantify import factor_sheet, factors, methodologies, proposals
 from activities.topics import TOPICS
 from activities.trail_words import TRAIL
@@ -285,4 +286,5 @@ room = Room(
     topics=TOPICS,
     datasets=(period_report_sheets.DATASET, *DATASETS),
     trail=TRAIL,
+    checks=CHECKS,
 )

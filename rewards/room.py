@@ -35,6 +35,7 @@ from rewards.honour_letters import LETTERS
 from rewards.invariants import INVARIANTS
 from rewards.offer_invariants import OFFER_INVARIANTS
 from rewards.points_invariants import POINTS_INVARIANTS
+from rewards.quality_checks import CHECKS
 from rewards.seal_invariants import SEAL_INVARIANTS
 from rewards.trail_words import TRAIL
 from tanpuhui.rooms import House, Room
@@ -159,4 +160,5 @@ room = Room(
     demo=_demo,
     report=bonus_view.reported,
     trail=TRAIL,
+    checks=CHECKS,
 )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tanpuhui.bureau.open_data import Dataset
     from tanpuhui.identities import Provider
+    from tanpuhui.quality import Check
 
 
 Part = TypeVar("Part")
@@ -49,7 +50,7 @@ class Room:
 
     `demo` adds to the demo data of a house in which everybody has lived their month. `report` is what the room adds to the
     closing report of a campaign, by key, as JSON keeps it. `trail`: what the audit trail calls the room's deeds (``site.created``)
-    and their subjects (``site``).
+    and their subjects (``site``). `checks`: what it asks at the quality desk.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Room:
     demo: Callable[["House"], None] = lambda _house: None
     report: Callable[[Connection, UUID], Mapping[str, Any]] = lambda _connection, _campaign_id: {}
     trail: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple["Check", ...] = ()
 
 
 @dataclass

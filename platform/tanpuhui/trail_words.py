@@ -14,6 +14,8 @@ TRAIL = {
     "reference": N_("基础数据"),
     "staff": N_("工作人员"),
     "target": N_("目标"),
+    "statistics": N_("统计"),
+    "statistics.seen": N_("查看了没有隐去小数目的统计"),
     "target.changed": N_("改了目标"),
     "target.followed_up": N_("记下了任务的跟进"),
     "target.progress": N_("填写了目标的进度"),

@@ -45,6 +45,7 @@ def noted(file: Path) -> Iterator[str]:
         for name, call in names
         if name in NOTERS
         for part in [*call.args, *(word.value for word in call.keywords if word.arg == "deed")]
+        if name != "saw"  # its deed follows from its subject
         for pattern in patterns(part, constants)
     ]
     prefixes = [pattern.partition(ANYTHING)[0] for pattern in found if pattern.endswith(ANYTHING)]

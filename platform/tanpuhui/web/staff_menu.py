@@ -101,6 +101,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     )),
     (N_("系统"), (
         Entry("staff", "staff.members", "people", N_("人员"), _ADMIN),
+        Entry("quality", "quality.desk", "check", N_("质量检查"), _BUREAU, _OFFICER),
         Entry("audit", "trail.listed", "list", N_("操作记录"), _ADMIN | _AUDITOR, _AUDITOR),
         Entry("own_trail", "trail.own", "list", N_("我的操作记录"), frozenset(Role)),
         Entry("parked", "bureau.parked", "queue", N_("待处理"), _DECIDERS),
