@@ -34,6 +34,7 @@ def test_a_donation_has_a_certificate_that_anybody_checks_and_that_names_nobody(
     assert listed["certificate"] == number
     me, everybody = browser(world, resident), browser(world)
     assert f"/donations/{number}" in me.get(f"/me/vouchers/{voucher['id']}")
+    assert f'href="/donations/{number}"' in me.get("/me/vouchers")
     assert f"/donations/{number}" not in everybody.get("/rewards")
 
     for typed in (number, number.lower().replace("-", " "), f" {number.replace('-', '')} "):
