@@ -121,10 +121,9 @@ def order(house: House, principal: Principal, name: str) -> str:
         if begun is None or period.last < begun:
             raise _refused(N_("这段时间里还没有任何记录。"))
         if _insert(session.connection(), period.name, clock.now(), principal.id):
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="report.ordered",
                 subject=f"report:{period.name}",
             )

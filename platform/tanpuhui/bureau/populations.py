@@ -80,10 +80,9 @@ def enter_population(house: House, principal: Principal, entered: PopulationIn) 
             standing.people, standing.source = people, source
             standing.entered_by, standing.entered_at = principal.id, clock.now()
             session.add(standing)
-            audit.note(
+            audit.note_by(
                 session,
-                actor_kind=principal.kind,
-                actor_id=principal.id,
+                principal,
                 deed="population.replaced" if before else "population.entered",
                 subject=f"population:{entered.division_code}:{year}",
                 reason=why,
