@@ -106,8 +106,11 @@ class ErrorRates:
     campaigns: tuple[Line, ...]
 
 
-def error_rates(connection: Connection, first: date, last: date) -> ErrorRates:
-    """The error rates of the samples of the months from `first` to `last`; verified and self-declared records apart."""
+def error_rates(connection: Connection, first: date, last: date, kind: str | None = None) -> ErrorRates:
+    """The error rates of the samples of the months from `first` to `last`; verified and self-declared records apart.
+
+    `kind`: of the records of one kind only.
+    """
     keys: tuple[Any, ...] = (
         col(SpotCheck.site_id),
         col(SpotCheck.campaign_id),
@@ -119,7 +122,7 @@ def error_rates(connection: Connection, first: date, last: date) -> ErrorRates:
         .join_from(SpotCheck, SpotCheckItem, col(SpotCheckItem.spot_check_id) == col(SpotCheck.id))
         .join(Action, col(Action.id) == col(SpotCheckItem.action_id))
         .join(EvidenceTier, col(EvidenceTier.code) == col(Action.evidence))
-        .where(col(SpotCheck.month).between(first, last))
+        .where(col(SpotCheck.month).between(first, last), *([col(Action.kind) == kind] if kind else []))
         .group_by(*keys)
     )
     sites: dict[tuple[UUID, bool], Counter[Outcome | None]] = {}

@@ -1,6 +1,7 @@
 """What would you have done otherwise? A light question beside some records, of whoever agreed to be asked.
 
-Which records are asked about follows from their ids alone, so that nobody picks whom to ask. One tap answers or skips it, once.
+Which records are asked about follows from their ids alone, so that nobody picks whom to ask; of several of a resident's day the first one
+is, so that nobody is asked twice a day. One tap answers or skips it, once; classes are never asked.
 Answers estimate how much of a reduction would have been there anyway; they change no record and no points, and only sums are told.
 They are kept by consent: taken back or after leaving, they are deleted.
 """
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.sql.sqltypes import UTCDateTime
 
@@ -51,6 +53,9 @@ OTHERWISE_NAMES = {
     Otherwise.UNKNOWN: N_("说不好"),
 }
 
+#: What counts as an answer.
+ANSWERS = tuple(OTHERWISE_NAMES)
+
 #: The question, by the category of a kind where it helps.
 _QUESTIONS = {
     "travel": N_("要是没有碳普惠，这一趟您会怎么走？"),
@@ -79,9 +84,25 @@ def is_asked_about(action_id: UUID) -> bool:
     return action_id.hex[-1] in _LAST
 
 
-def _asked_about() -> Any:
-    text = sa.cast(col(Action.id), sa.Text)
+def _asked_about(action: Any = Action) -> Any:
+    text = sa.cast(col(action.id), sa.Text)
     return sa.or_(*(text.like(f"%{digit}") for digit in _LAST))
+
+
+def drawn() -> Any:
+    """The condition that a record is asked about: drawn, and no other of its resident's day that is was recorded before it."""
+    other: Any = aliased(Action)
+    earlier = sa.or_(
+        other.recorded_at < col(Action.recorded_at),
+        sa.and_(other.recorded_at == col(Action.recorded_at), other.id < col(Action.id)),
+    )
+    first = ~sa.exists().where(
+        other.resident_id == col(Action.resident_id),
+        other.day == col(Action.day),
+        _asked_about(other),
+        earlier,
+    )
+    return sa.and_(_asked_about(), first)
 
 
 def question(category: str) -> str:
@@ -93,10 +114,13 @@ def is_open(connection: Connection, action_id: UUID, resident_id: UUID) -> bool:
     """Whether the resident is asked about this record of theirs: it is drawn, they agreed, and it was not answered or taken back."""
     if not is_asked_about(action_id) or not consents.stands(connection, resident_id, Document.QUESTIONS):
         return False
+    if not consents.is_asked(connection, resident_id, Document.QUESTIONS):
+        return False
     answered = sa.exists().where(col(OtherwiseAnswer.action_id) == col(Action.id))
     own = (col(Action.id) == action_id, col(Action.resident_id) == resident_id)
     return (
-        connection.execute(sa.select(col(Action.id)).where(*own, standing(), ~answered)).first() is not None
+        connection.execute(sa.select(col(Action.id)).where(*own, drawn(), standing(), ~answered)).first()
+        is not None
     )
 
 
@@ -139,7 +163,7 @@ def summary(connection: Connection, these: Any) -> dict[str, Any] | None:
     answered; an answer of too few is None.
     """
     people = sa.func.count(col(Action.resident_id).distinct()).label("people")
-    drawn = (these, standing(), _asked_about())
+    asked_about = (these, standing(), drawn())
     agreed = sa.exists().where(
         col(Consent.resident_id) == col(Action.resident_id),
         col(Consent.document) == Document.QUESTIONS.value,
@@ -147,18 +171,18 @@ def summary(connection: Connection, these: Any) -> dict[str, Any] | None:
         col(Consent.withdrawn_at).is_(None),
     )
     asked = connection.execute(
-        sa.select(sa.func.count().label("records"), people).where(*drawn, agreed)
+        sa.select(sa.func.count().label("records"), people).where(*asked_about, agreed)
     ).one()
     given = (
         sa.select(col(OtherwiseAnswer.answer), sa.func.count().label("records"), people)
         .join_from(Action, OtherwiseAnswer, col(OtherwiseAnswer.action_id) == col(Action.id))
-        .where(*drawn, col(OtherwiseAnswer.answer) != Otherwise.SKIPPED)
+        .where(*asked_about, col(OtherwiseAnswer.answer) != Otherwise.SKIPPED)
     )
     rows = {row.answer: row for row in connection.execute(given.group_by(col(OtherwiseAnswer.answer)))}
     everybody = connection.scalar(
         sa.select(people)
         .join_from(Action, OtherwiseAnswer, col(OtherwiseAnswer.action_id) == col(Action.id))
-        .where(*drawn, col(OtherwiseAnswer.answer) != Otherwise.SKIPPED)
+        .where(*asked_about, col(OtherwiseAnswer.answer) != Otherwise.SKIPPED)
     )
     if not everybody or not told(everybody):
         return None

@@ -55,9 +55,14 @@ DOCUMENT_NAMES = {document: name for document, (name, _) in SWITCHES.items()} | 
 #: What classes and families are never asked: where they are, and to be named as a person.
 _PERSONS_ONLY = frozenset({Document.PLACE_HINTS, Document.HONOURS})
 
+#: What a class is never asked: there children answer.
+_NO_CLASS = frozenset({Document.QUESTIONS})
+
 
 def may_give(resident: Resident, document: Document) -> bool:
     """Whether this account is asked for a yes to `document` at all."""
+    if resident.account_kind is AccountKind.CLASS and document in _NO_CLASS:
+        return False
     return resident.account_kind is AccountKind.PERSON or document not in _PERSONS_ONLY
 
 

@@ -447,6 +447,7 @@ STAFF_PAGES = (
     "/bureau",
     "/bureau/synergy",
     "/bureau/populations",
+    "/bureau/effect",
     "/bureau/parked",
 )
 

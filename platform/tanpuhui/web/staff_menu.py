@@ -90,6 +90,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         Entry("targets", "target_desk.listed", "flag", target_task_desk.menu_text, _BUREAU, _OFFICER),
         Entry("synergy", "synergy.indicators", "leaf", N_("协同"), _BUREAU),
         Entry("recovered", "recovery.bureau", "recycling", N_("回收"), _BUREAU),
+        Entry("effect", "effect.page", "check", N_("成效"), _BUREAU),
         Entry("declarations", "declarations.listed", "share", N_("申报"), _BUREAU),
         Entry("reports", "period_reports.listed", "list", N_("月报年报"), _BUREAU),
         Entry("ledger", "ledger.bureau", "shield", N_("账本"), _BUREAU, _AUDITOR),
