@@ -100,9 +100,11 @@ def xlsx_of(table: Table, rows: Iterable[Row], language: str) -> bytes:
         },
     )
     book.set_properties({"title": translated(table.name, language), "created": _EVER})
-    _data_sheet(book, table, rows, language)
-    _meaning_sheet(book, table, language)
-    book.close()
+    try:
+        _data_sheet(book, table, rows, language)
+        _meaning_sheet(book, table, language)
+    finally:
+        book.close()  # and with it the file that holds its rows meanwhile
     return out.getvalue()
 
 
