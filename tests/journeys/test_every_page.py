@@ -115,6 +115,8 @@ NOT_IN_THE_DEMO = (
     "pages.login_code",
     "reviews.one",
     "signals.voided",
+    "traced.action",
+    "tracing.events",
     "views.what_was_typed",
 )
 

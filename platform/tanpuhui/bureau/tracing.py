@@ -18,8 +18,7 @@ from sqlmodel import SQLModel, col
 
 from tanpuhui.bureau.participation import NUMBERS, PARTS, REDUCTIONS
 from tanpuhui.bureau.told import told_sums, whole_sums
-from tanpuhui.divisions import Division
-from tanpuhui.errors import InvalidField
+from tanpuhui.bureau.view import Choices, View, read_view
 from tanpuhui.events import Event, event_class
 from tanpuhui.figures import DIMENSIONS, DailyFigure, Feed
 from tanpuhui.i18n import N_
@@ -28,9 +27,6 @@ from tanpuhui.periods import CalendarPeriod
 
 #: So many figures or events stand on a page.
 PAGE = 50
-
-#: Into what a period is divided; a day is not.
-_PARTS = {"week": "day", "month": "day", "quarter": "month", "year": "month"}
 
 #: Of which figures a number is the sum, besides those of all actions.
 _OWN = "own"
@@ -47,60 +43,31 @@ MADE_OF: Mapping[str, tuple[str, str]] = {
 }
 assert MADE_OF.keys() == set(NUMBERS)
 
+DEFAULT_MEASURE = "co2e_mg"
+
 
 @dataclass(frozen=True)
 class Asked:
-    """A number of the bureau: a measure (of `participation.NUMBERS`) of a period and an area, perhaps of one kind or campaign."""
+    """A number of the bureau: a measure (of `participation.NUMBERS`) of what an officer looks at."""
 
-    period: CalendarPeriod
-    area: str
+    view: View
     measure: str
-    kind: str | None = None
-    campaign: str | None = None
 
     def address(self) -> dict[str, Any]:
         """It as a query that `read_asked` reads."""
-        query = {"period": self.period.name, "area": self.area, "measure": self.measure}
-        return query | {
-            name: text for name, text in (("kind", self.kind), ("campaign", self.campaign)) if text
-        }
+        return self.view.address() | {"measure": self.measure}
 
 
-def read_asked(connection: Connection, query: Mapping[str, str], default: Asked) -> Asked:
-    """The number that an address asks for; what it does not say is that of `default`. Raises InvalidField."""
-    given = {name: query.get(name, "").strip() for name in ("period", "area", "measure", "kind", "campaign")}
-    wrong: list[dict[str, str]] = []
-    period = default.period
-    try:
-        period = CalendarPeriod.parse(given["period"]) if given["period"] else period
-    except InvalidField as error:
-        wrong += error.params["errors"]
-    asked = Asked(
-        period,
-        given["area"] or default.area,
-        given["measure"] or default.measure,
-        given["kind"] or None,
-        given["campaign"] or None,
-    )
-    if connection.scalar(sa.select(col(Division.code)).where(col(Division.code) == asked.area)) is None:
-        wrong.append({"field": "area", "reason": N_("没有这个街镇或居（村）委会。")})
-    if asked.measure not in MADE_OF:
-        wrong.append({"field": "measure", "reason": N_("没有这个数，或者它不是加出来的。")})
-    kinds = SQLModel.metadata.tables["action_kind"].c
-    if asked.kind and connection.scalar(sa.select(kinds.code).where(kinds.code == asked.kind)) is None:
-        wrong.append({"field": "kind", "reason": N_("没有这种绿色行为。")})
-    if asked.campaign and not _is_id(asked.campaign):
-        wrong.append({"field": "campaign", "reason": N_("没有这个活动。")})
-    if wrong:
-        raise InvalidField(errors=wrong)
-    return asked
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
+def read_asked(
+    connection: Connection, query: Mapping[str, str], district: str
+) -> tuple[Asked, Choices, dict[str, str]]:
+    """The number that an address asks for, what else there is, and what was wrong, by field; then the default stands there."""
+    view, offered, wrong = read_view(connection, query, district)
+    measure = query.get("measure", "").strip() or DEFAULT_MEASURE
+    if measure not in MADE_OF:
+        wrong["measure"] = N_("没有这个数，或者它不是加出来的。")
+        measure = DEFAULT_MEASURE
+    return Asked(view, measure), offered, wrong
 
 
 # --- the number and its figures ------------------------------------------------------------------------------
@@ -157,16 +124,15 @@ class Told:
 
 def number(connection: Connection, asked: Asked, *, whole: bool) -> Told:
     """What the number is; with nothing withheld if `whole`."""
-    (row,) = _sums(connection, asked, [asked.period], (), whole=whole)
+    (row,) = _sums(connection, asked, [asked.view.period], (), whole=whole)
     return Told(row[asked.measure], row["withheld"])
 
 
 def parts(connection: Connection, asked: Asked, *, whole: bool) -> list[tuple[CalendarPeriod, Told]]:
     """The smaller periods that add up to it, those of something or of what is withheld; none for a day."""
-    unit = _PARTS.get(asked.period.unit)
-    if unit is None:
+    if not asked.view.parts:
         return []
-    rows = _sums(connection, asked, asked.period.parts(unit), ("period",), whole=whole)
+    rows = _sums(connection, asked, asked.view.parts, ("period",), whole=whole)
     return [(row["period"], Told(row[asked.measure], row["withheld"])) for row in rows]
 
 
@@ -174,7 +140,9 @@ def _sums(
     connection: Connection, asked: Asked, periods: Sequence[CalendarPeriod], by: Sequence[str], *, whole: bool
 ) -> list[dict[str, Any]]:
     of = whole_sums if whole else told_sums
-    return of(connection, periods, [asked.area], by=by, kind=asked.kind, campaign=asked.campaign)
+    return of(
+        connection, periods, [asked.view.area], by=by, kind=asked.view.kind, campaign=asked.view.campaign
+    )
 
 
 def figures_total(connection: Connection, asked: Asked) -> tuple[int, int]:
@@ -234,14 +202,14 @@ def _figures(asked: Asked) -> sa.Select[Any]:
         sa.select(*_KEY, table.c[measure].label("amount"))
         .select_from(table.outerjoin(tiers, tiers.c.code == table.c.evidence))
         .where(
-            table.c.day.between(asked.period.first, asked.period.last),
-            sa.func.substr(table.c.division_code, 1, len(asked.area)) == asked.area,
+            table.c.day.between(asked.view.period.first, asked.view.period.last),
+            sa.func.substr(table.c.division_code, 1, len(asked.view.area)) == asked.view.area,
             *of_part[part],
         )
     )
-    if asked.kind:
-        query = query.where(table.c.kind == asked.kind)
-    return query.where(table.c.campaign == asked.campaign) if asked.campaign else query
+    if asked.view.kind:
+        query = query.where(table.c.kind == asked.view.kind)
+    return query.where(table.c.campaign == asked.view.campaign) if asked.view.campaign else query
 
 
 def _day(text: str) -> date | None:

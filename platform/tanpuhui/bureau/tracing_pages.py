@@ -15,18 +15,18 @@ import sqlalchemy as sa
 from flask import Blueprint, redirect, render_template, request, session as form_session, url_for
 from flask_babel import gettext
 from sqlalchemy.engine import Connection
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import SQLModel, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from tanpuhui import audit, clock
 from tanpuhui.bureau import tracing
 from tanpuhui.bureau.participation import PARTS, READERS, may_read
-from tanpuhui.bureau.tracing import MADE_OF, Asked, Figure, Folded
+from tanpuhui.bureau.tracing import MADE_OF, Asked, Figure, Folded, read_asked
+from tanpuhui.bureau.view import View
 from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
 from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.i18n import N_
-from tanpuhui.periods import CalendarPeriod
 from tanpuhui.web.auth import house, safe_next, staff, staff_required
 from tanpuhui.web.formatting import Amount, mass, plain_quantity, pollutant_mass, whole
 from tanpuhui.web.forms import form_errors
@@ -111,44 +111,44 @@ def ask(asked: Asked, errors: Mapping[str, str] | None = None, status: int = 403
 def number() -> Answer:
     """A number, as it is told, with the periods that add up to it; for who gave a reason, with its daily figures too."""
     may_read(house(), staff())
-    errors: dict[str, str] = {}
     with house().db.snapshot() as connection:
-        try:
-            asked = _asked(connection)
-        except InvalidField as error:
-            asked, errors = _default(), form_errors(error)
-        grant = None if errors else granted(asked)
-        whole_too = grant is not None
-        shown: dict[str, Any] = {"told": tracing.number(connection, asked, whole=whole_too)}
-        shown["parts"] = tracing.parts(connection, asked, whole=whole_too)
-        if grant:
-            figures, more = tracing.figures_of(connection, asked, request.args.get("after", ""))
-            count, total = tracing.figures_total(connection, asked)
-            shown |= {"figures": figures, "more": more, "count": count, "total": total}
-            shown["names"] = _names(connection, figures)
-        choices = _choices(connection)
+        asked, offered, wrong = read_asked(connection, request.args, house().settings.district_code)
+        grant = None if wrong else granted(asked)
+        told = tracing.number(connection, asked, whole=grant is not None)
+        parts = tracing.parts(connection, asked, whole=grant is not None)
+        figures = _figures(connection, asked) if grant else {}
     page = render_template(
         "bureau/trace.html",
         asked=asked,
+        offered=offered,
         grant=grant,
-        errors=errors,
-        typed="",
-        **choices,
-        **shown,
+        told=told,
+        parts=parts,
+        anchor=min(max(clock.today(), asked.view.period.first), asked.view.period.last),
+        errors={field: gettext(text) for field, text in wrong.items()},
+        measures=_measures(),
+        **figures,
         **_words(asked),
     )
     if grant:
-        keep_look(grant, f"figure:{asked.period.name}:{asked.area}", asked)
-    return page, 422 if errors else 200
+        keep_look(grant, f"figure:{asked.view.period.name}:{asked.view.area}", asked)
+    return page, 422 if wrong else 200
 
 
-def _default() -> Asked:
-    month = CalendarPeriod.containing("month", clock.today())
-    return Asked(month, house().settings.district_code, "co2e_mg")
+def _figures(connection: Connection, asked: Asked) -> dict[str, Any]:
+    """A page of the daily figures, and what all of them add up to."""
+    figures, more = tracing.figures_of(connection, asked, request.args.get("after", ""))
+    count, total = tracing.figures_total(connection, asked)
+    names = _names(connection, figures)
+    return {"figures": figures, "more": more, "count": count, "total": total, "names": names}
 
 
 def _asked(connection: Connection) -> Asked:
-    return tracing.read_asked(connection, request.args, _default())
+    """The number that the address asks for. Raises InvalidField."""
+    asked, _, wrong = read_asked(connection, request.args, house().settings.district_code)
+    if wrong:
+        raise InvalidField(errors=[{"field": field, "reason": text} for field, text in wrong.items()])
+    return asked
 
 
 def keep_look(grant: Grant, subject: str, asked: Asked, **detail: str) -> None:
@@ -276,25 +276,18 @@ def traced_exactly(amount: int, name: str) -> Amount:
 
 
 @blueprint.app_template_global()
-def trace_url(
-    measure: str,
-    period: CalendarPeriod | str,
-    area: str,
-    kind: str | None = None,
-    campaign: str | None = None,
-) -> str:
-    """Where a number of the bureau is traced: what a page of statistics links it to."""
-    name = period if isinstance(period, str) else period.name
-    return url_for("tracing.number", period=name, area=area, measure=measure, kind=kind, campaign=campaign)
+def trace_url(view: View, measure: str) -> str:
+    """Where a number is traced: what a page of statistics links it to. `measure`: of `participation.NUMBERS`, which are sums."""
+    return url_for("tracing.number", **Asked(view, measure).address())
 
 
 def _words(asked: Asked) -> dict[str, Any]:
     """Names of the area and of the campaign that a number is of."""
     with house().db.reading() as connection:
         with session_on(connection) as session:
-            area = session.get(Division, asked.area)
-        titles = _titles(connection, {asked.campaign} if asked.campaign else set())
-    return {"area": area, "campaign_title": titles.get(asked.campaign or "", "")}
+            area = session.get_one(Division, asked.view.area)
+        titles = _titles(connection, {asked.view.campaign} if asked.view.campaign else set())
+    return {"area": area, "campaign_title": titles.get(asked.view.campaign or "", "")}
 
 
 def _names(connection: Connection, figures: list[Figure]) -> dict[str, str]:
@@ -311,28 +304,9 @@ def _titles(connection: Connection, wanted: set[str]) -> dict[str, str]:
     return {str(row.id): row.title for row in rows}
 
 
-def _choices(connection: Connection) -> dict[str, Any]:
-    """What the form offers: areas (of communities, the one that is looked at), kinds, measures by part."""
-    kinds = SQLModel.metadata.tables["action_kind"].c
-    with session_on(connection) as session:
-        areas = _areas(session)
+def _measures() -> list[tuple[str, list[tuple[str, str]]]]:
+    """What can be traced, by the records that it is the sum of."""
     grouped: dict[str, list[tuple[str, str]]] = {}
     for name in MADE_OF:
         grouped.setdefault(traced_part(name), []).append((name, traced_name(name)))
-    return {
-        "areas": areas,
-        "kinds": connection.scalars(sa.select(kinds.code).order_by(kinds.code)).all(),
-        "measures": list(grouped.items()),
-    }
-
-
-def _areas(session: Session) -> list[tuple[str, str]]:
-    district = house().settings.district_code
-    here = request.args.get("area", "")
-    wanted = sa.or_(
-        col(Division.code) == district,
-        col(Division.parent_code) == district,
-        col(Division.parent_code) == here[:9],
-    )
-    found = session.exec(select(Division.code, Division.name).where(wanted).order_by(Division.code)).all()
-    return [(code, name) for code, name in found]
+    return list(grouped.items())
