@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """Work to be done every `every`, counted from the epoch in UTC. `run` works in the claim's transaction."""
+    """Work to be done every `every`, counted from the epoch in UTC. `run` works in the claim's transaction.
+
+    What takes long is worked out `ahead` of it, where nobody waits; what that returns runs in place of `run`.
+    """
 
     name: str
     every: timedelta
     run: Callable[["House", Connection, datetime], None]
+    ahead: Callable[["House"], Callable[["House", Connection, datetime], None]] | None = None
 
 
 class JobRun(SQLModel, table=True):
@@ -50,11 +54,12 @@ def run_due(house: "House", job: Job, moment: datetime) -> bool:
     with house.db.reading() as connection:
         if connection.execute(_DONE, {"job": job.name, "slot": slot}).first():
             return False
+    run = job.ahead(house) if job.ahead else job.run
     with house.db.transaction() as connection:
         claimed = connection.execute(_CLAIM, {"job": job.name, "slot": slot, "now": moment})
         if not claimed.rowcount:
             return False
-        job.run(house, connection, moment)
+        run(house, connection, moment)
         return True
 
 

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlmodel import select
 
-from tanpuhui import clock, figures, ids
+from tanpuhui import clock, figures, ids, jobs
 from tanpuhui.audit import AuditEntry
 from tanpuhui.bureau.participation import Period
 from tanpuhui.bureau.rollups import sums
-from tanpuhui.bureau.told import FEW, FINE, decide, decided_at, told_statistics, told_sums, whole_sums
+from tanpuhui.bureau.told import FEW, FINE, JOB, decide, decided_at, told_statistics, told_sums, whole_sums
 from tanpuhui.bureau.withholding import Cell, offered
 from tanpuhui.events import Event
 from tanpuhui.figures import Contribution, Feed
@@ -149,13 +149,16 @@ def test_it_is_decided_anew_when_figures_change_and_not_otherwise(world: World) 
     with world.house.db.transaction() as connection:
         decide(world.house, connection, second)
     assert contents(world.house) == before
+    assert jobs.run_due(world.house, JOB, second)
+    assert contents(world.house)["withheld_cell"] == before["withheld_cell"]
     fold(world.house, [deed(3, COMMUNITIES[1], "bottle", SPRING[7])])
     year = CalendarPeriod.parse("2026")
     with world.house.db.transaction() as connection:
         # Not decided yet: of one person nothing is told all the same.
         (row,) = told_sums(connection, [year], [DISTRICT], kind="bottle")
         assert row["withheld"] == FEW
-        decide(world.house, connection, third)
+    assert jobs.run_due(world.house, JOB, third)
+    with world.house.db.reading() as connection:
         assert decided_at(connection, 2026) == third
         assert decided_at(connection, 2020) is None
         assert sums(connection, [year], [DISTRICT], kind="bottle")[0]["participants"] == 1

@@ -1,6 +1,7 @@
 """What is withheld of the district's numbers cannot be worked out from what is told, by any adding and subtracting."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import date
 
 import numpy as np
@@ -44,16 +45,22 @@ def cells_of(community: str, kind: str, day: date) -> list[Cell]:
     ]
 
 
-def cube(deeds: list[Deed]) -> dict[Cell, int]:
-    people: dict[Cell, set[int]] = defaultdict(set)
+def persons_of(deeds: list[Deed]) -> dict[Cell, set[int]]:
+    persons: dict[Cell, set[int]] = defaultdict(set)
     for person, community, kind, day in deeds:
         for cell in cells_of(community, kind, day):
-            people[cell].add(person)
-    return {cell: len(persons) for cell, persons in people.items()}
+            persons[cell].add(person)
+    return persons
 
 
-def worked_out(people: dict[Cell, int], hidden: frozenset[Cell]) -> set[Cell]:
-    """What an attacker can work out who knows every cell that is told, and how cells add up of the finest numbers there can be.
+def cube(deeds: list[Deed]) -> dict[Cell, int]:
+    return {cell: len(persons) for cell, persons in persons_of(deeds).items()}
+
+
+def worked_out(
+    people: dict[Cell, int], hidden: frozenset[Cell], groups: Iterable[tuple[Cell, ...]] = ()
+) -> set[tuple[Cell, ...]]:
+    """Of what an attacker can work out the number, or the sum of the numbers of a group, who knows every cell that is told, and how cells add up of the finest numbers there can be.
 
     Unknown are the numbers of each community, kind and day, unless it lies in a cell of which nobody is told: that is nothing. A
     cell is worked out if no change of the unknown changes it that leaves alone all that is told.
@@ -66,7 +73,7 @@ def worked_out(people: dict[Cell, int], hidden: frozenset[Cell]) -> set[Cell]:
         if all(people.get(cell) or cell in hidden for cell in cells_of(community, kind, day))
     ]
     if not finest:
-        return set(hidden)
+        return {(cell,) for cell in hidden}
     rows: dict[Cell, np.ndarray] = {}
     for at, one in enumerate(finest):
         for cell in cells_of(*one):
@@ -74,7 +81,13 @@ def worked_out(people: dict[Cell, int], hidden: frozenset[Cell]) -> set[Cell]:
     told = np.array([row for cell, row in rows.items() if cell not in hidden]).reshape(-1, len(finest))
     _u, singular, directions = np.linalg.svd(told)
     free = directions[int((singular > 1e-9).sum()) :]  # the changes that leave alone what is told
-    return {cell for cell in hidden if cell in rows and np.abs(free @ rows[cell]).max(initial=0) < 1e-7}
+    asked = [*((cell,) for cell in hidden), *groups]
+    return {
+        group
+        for group in asked
+        if rows.keys() >= set(group)
+        and np.abs(free @ sum(rows[cell] for cell in group)).max(initial=0) < 1e-7
+    }
 
 
 @settings(max_examples=60)
@@ -89,7 +102,26 @@ def test_of_a_few_nothing_can_be_worked_out(deeds: list[Deed]) -> None:
     hidden = withheld(people)
     few = {cell for cell, number in people.items() if number < FEWEST}
     assert few <= hidden
-    assert not worked_out(people, hidden) & few
+    assert not worked_out(people, hidden) & {(cell,) for cell in few}
+
+
+def test_two_small_neighbours_do_not_hide_each_other() -> None:
+    """Left out alone, the two would be worked out together, and be of two people."""
+    deeds = [(person, community, "walk", DAYS[0]) for community in COMMUNITIES[:3] for person in range(7)]
+    deeds += [(50, COMMUNITIES[4], "walk", DAYS[0])]
+    deeds = [one for one in deeds if one[1] != COMMUNITIES[2] or one[0] == 0]
+    people = cube(deeds)
+    hidden = withheld(people)
+    few = sorted(
+        cell
+        for cell in hidden
+        if cell.unit == "month" and len(cell.area) == 9 and people[cell] == 1 and cell.kind == ALL
+    )
+    assert [cell.area for cell in few] == ["310106011", "310106012"]
+    assert Cell("month", date(2026, 1, 1), "310106", ALL) not in hidden
+    assert not worked_out(people, hidden, [tuple(few)]) & {tuple(few)}
+    only_these = frozenset(cell for cell, number in people.items() if number < FEWEST)
+    assert worked_out(people, only_these, [tuple(few)]) & {tuple(few)}  # the control
 
 
 def test_the_attack_works_on_what_only_leaves_out_the_few() -> None:
@@ -100,7 +132,7 @@ def test_the_attack_works_on_what_only_leaves_out_the_few() -> None:
     deeds.append((1, COMMUNITIES[0], "glass", DAYS[0]))
     people = cube(deeds)
     few = frozenset(cell for cell, number in people.items() if number < FEWEST)
-    assert worked_out(people, few) == few != frozenset()
+    assert worked_out(people, few) == {(cell,) for cell in few} != set()
 
 
 def test_much_is_still_told() -> None:

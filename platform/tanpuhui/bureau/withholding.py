@@ -11,10 +11,11 @@ This guards against sums. It does not guard against what somebody knows of their
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tanpuhui.bureau.suppression import FEWEST
 from tanpuhui.participants import ALL, areas_of
@@ -25,7 +26,7 @@ UNITS = ("day", "month", "quarter", "year")
 
 _DISTRICT, _STREET, _COMMUNITY = 6, 9, 12  # digits of a code
 _LEVELS = (_DISTRICT, _STREET, _COMMUNITY)
-_SHORTLIST = 4
+_SHORTLIST = 3
 
 
 class Cell(NamedTuple):
@@ -64,6 +65,7 @@ class _Cube:
 
     def __init__(self, people: Mapping[Cell, int]) -> None:
         self.people = people
+        self._leaves: dict[Cell, tuple[str, str, date]] = {}
         self._areas: dict[tuple[str, date, str, str], list[str]] = defaultdict(list)
         self._kinds: dict[tuple[str, date, str], list[str]] = defaultdict(list)
         self._times: dict[tuple[str, date, str, str], list[date]] = defaultdict(list)
@@ -75,78 +77,90 @@ class _Cube:
                 self._kinds[unit, first, area].append(kind)
 
     def cover(self, cell: Cell, hidden: set[Cell]) -> set[Cell]:
-        """The cells that change together with `cell`, so that everything else stays: those by which least more is withheld."""
-        best: tuple[tuple[int, int], set[Cell]] | None = None
-        for areas, kinds, times in product(
-            self._area_changes(cell, hidden),
-            self._kind_changes(cell, hidden),
-            self._time_changes(cell, hidden),
-        ):
-            changed = set(_changed(areas, kinds, times))
-            if not all(self.people.get(one) for one in changed):
-                continue  # of nobody zero is told, and zero cannot change
-            more = changed - hidden
-            cost = (sum(self.people[one] for one in more), len(more))
-            if best is None or cost < best[0]:
-                best = cost, changed
+        """The cells that change together with `cell`, so that everything else stays: those by which least more is withheld.
+
+        A partner of few people helps little: what is withheld of a sum would be worked out together, and be of a few still.
+        """
+        areas = self._area_changes(cell, hidden)
+        kinds = self._kind_changes(cell, hidden)
+        times = self._time_changes(cell, hidden)
+        best: tuple[tuple[int, int, int], set[Cell]] | None = None
+        for far in range(3):  # partners beside it; farther ones, too; none
+            for way in product(_near(areas, far), _near(kinds, far), _near(times, far)):
+                changed = set(_changed(*way))
+                if not all(map(self.people.get, changed)):
+                    continue  # of nobody zero is told, and zero cannot change
+                more = changed - hidden
+                weak = sum(self.people[one] < FEWEST for one in changed if _beside(one, cell))
+                cost = (weak, sum(map(_worth, more)), sum(self.people[one] for one in more))
+                if best is None or cost < best[0]:
+                    best = cost, changed
+                if not any(cost):
+                    return changed
+            if best and not best[0][0]:
+                return best[1]
         if best:
             return best[1]
         # Nothing stands beside it: it is withheld with everything that it is a part of.
         leaf = self._leaf(cell)
         return set(_changed(dict.fromkeys(areas_of(leaf[0]), 1), {leaf[1]: 1, ALL: 1}, _days_up(leaf[2])))
 
-    def _shortlist(self, cells: Iterable[tuple[str, Cell]], hidden: set[Cell]) -> list[str]:
+    def _shortlist(self, cells: Iterable[Cell], hidden: set[Cell]) -> list[Cell]:
         """A few partners, best first: of enough people, already withheld, of few more."""
-        known = [
-            (self.people[one] < FEWEST, one not in hidden, self.people[one], name) for name, one in cells
-        ]
-        return [name for *_, name in sorted(known)[:_SHORTLIST]]
+        known = [(self.people[one] < FEWEST, one not in hidden, self.people[one], one) for one in cells]
+        return [one for *_, one in sorted(known)[:_SHORTLIST]]
 
-    def _area_changes(self, cell: Cell, hidden: set[Cell]) -> list[_Change]:
+    def _area_changes(self, cell: Cell, hidden: set[Cell]) -> list[list[_Change]]:
+        """With another area beside it; with one beside the area that it is in; with everything above it."""
         own = areas_of(self._leaf(cell)[0])
-        beside = [
-            area
-            for area in self._areas[cell.unit, cell.first, cell.kind, _parent(cell.area)]
-            if area != cell.area
-        ]
-        found: list[_Change] = []
-        for area in self._shortlist(((area, cell._replace(area=area)) for area in beside), hidden):
-            others = areas_of(self._leaf(cell._replace(area=area))[0])
-            found.append(_difference(own, others))
-        return [*found, dict.fromkeys(own, 1)]
+        found: list[list[_Change]] = [[], [], [dict.fromkeys(own, 1)]]
+        if len(cell.area) == _DISTRICT:
+            return [found[-1]]
+        around = cell
+        while len(around.area) > _DISTRICT:
+            line = self._areas[around.unit, around.first, around.kind, _parent(around.area)]
+            beside = [around._replace(area=area) for area in line if area != around.area]
+            for partner in self._shortlist(beside, hidden):
+                found[around is not cell].append(_difference(own, areas_of(self._leaf(partner)[0])))
+            around = around._replace(area=_parent(around.area))
+        return found
 
-    def _kind_changes(self, cell: Cell, hidden: set[Cell]) -> list[_Change]:
+    def _kind_changes(self, cell: Cell, hidden: set[Cell]) -> list[list[_Change]]:
+        """With another kind; with all kinds together."""
         if cell.kind == ALL:
-            return [{self._leaf(cell)[1]: 1, ALL: 1}]
-        beside = [kind for kind in self._kinds[cell.unit, cell.first, cell.area] if kind != cell.kind]
-        found = [
-            {cell.kind: 1, kind: -1}
-            for kind in self._shortlist(((kind, cell._replace(kind=kind)) for kind in beside), hidden)
-        ]
-        return [*found, {cell.kind: 1, ALL: 1}]
+            return [[{self._leaf(cell)[1]: 1, ALL: 1}]]
+        line = self._kinds[cell.unit, cell.first, cell.area]
+        beside = [cell._replace(kind=kind) for kind in line if kind != cell.kind]
+        found = [{cell.kind: 1, partner.kind: -1} for partner in self._shortlist(beside, hidden)]
+        return [found, [], [{cell.kind: 1, ALL: 1}]]
 
-    def _time_changes(self, cell: Cell, hidden: set[Cell]) -> list[dict[tuple[str, date], int]]:
+    def _time_changes(self, cell: Cell, hidden: set[Cell]) -> list[list[dict[tuple[str, date], int]]]:
+        """With another period beside it; with one beside the period that it is in; with everything above it."""
         own = _days_up(self._leaf(cell)[2])
-        line = self._times[cell.unit, _outer(cell.unit, cell.first), cell.area, cell.kind]
-        beside = (
-            {first.isoformat(): first for first in line if first != cell.first} if cell.unit != "year" else {}
-        )
-        found = []
-        for name in self._shortlist(
-            ((name, cell._replace(first=first)) for name, first in beside.items()), hidden
-        ):
-            others = _days_up(self._leaf(cell._replace(first=beside[name]))[2])
-            found.append(
-                {key: change for key in own | others if (change := own.get(key, 0) - others.get(key, 0))}
-            )
-        return [*found, own]
+        found: list[list[dict[tuple[str, date], int]]] = [[], [], [own]]
+        if cell.unit == "year":
+            return [found[-1]]
+        for unit in UNITS[UNITS.index(cell.unit) : -1]:
+            around = cell._replace(unit=unit, first=_start(unit, cell.first))
+            line = self._times[unit, _outer(unit, around.first), around.area, around.kind]
+            beside = [around._replace(first=first) for first in line if first != around.first]
+            for partner in self._shortlist(beside, hidden):
+                others = _days_up(self._leaf(partner)[2])
+                change = {key: by for key in own | others if (by := own.get(key, 0) - others.get(key, 0))}
+                found[unit != cell.unit].append(change)
+        return found
 
     def _leaf(self, cell: Cell) -> tuple[str, str, date]:
         """A community, a kind and a day inside `cell`: where most people are."""
+        if cell not in self._leaves:
+            self._leaves[cell] = self._find_leaf(cell)
+        return self._leaves[cell]
+
+    def _find_leaf(self, cell: Cell) -> tuple[str, str, date]:
         unit, first, area, kind = cell
         while len(area) < _COMMUNITY:
             wide = "month" if unit == "day" else unit
-            start = CalendarPeriod.containing(wide, first).first
+            start = _start(wide, first)
             below = self._areas.get((wide, start, ALL, area)) or self._areas.get((unit, first, ALL, area))
             if not below:
                 area = area.ljust(_COMMUNITY, "0")  # nobody told of communities there
@@ -155,7 +169,7 @@ class _Cube:
         if kind == ALL:
             kinds = (
                 self._kinds.get((unit, first, cell.area))
-                or self._kinds.get(("month", CalendarPeriod.containing("month", first).first, area[:_STREET]))
+                or self._kinds.get(("month", _start("month", first), area[:_STREET]))
                 or [ALL]
             )
             kind = max(kinds, key=lambda one: (self.people.get(cell._replace(kind=one), 0), one))
@@ -169,11 +183,32 @@ class _Cube:
         return area, kind, first
 
 
+_Way = TypeVar("_Way")
+
+
+def _near(ways: Sequence[Sequence[_Way]], far: int) -> list[_Way]:
+    return [one for some in ways[: far + 1] for one in some]
+
+
 def _changed(areas: _Change, kinds: _Change, times: Mapping[tuple[str, date], int]) -> Iterator[Cell]:
     """The offered cells that are changed by a change along each dimension."""
     for (area, _), (kind, _), ((unit, first), _) in product(areas.items(), kinds.items(), times.items()):
         if offered(unit, area, kind):
             yield Cell(unit, first, area, kind)
+
+
+def _worth(cell: Cell) -> int:
+    """How much is lost with a number: totals are asked for more than parts."""
+    place = {_DISTRICT: 10_000, _STREET: 100, _COMMUNITY: 1}[len(cell.area)]
+    return (
+        place * {"day": 1, "month": 3, "quarter": 6, "year": 12}[cell.unit] * (3 if cell.kind == ALL else 1)
+    )
+
+
+def _beside(one: Cell, cell: Cell) -> bool:
+    """Whether both are parts of one sum: they differ in one thing, and are of one size."""
+    alike = (one.unit, len(one.area), one.kind == ALL) == (cell.unit, len(cell.area), cell.kind == ALL)
+    return alike and (one.first != cell.first) + (one.area != cell.area) + (one.kind != cell.kind) == 1
 
 
 def _difference(own: Iterable[str], others: Iterable[str]) -> _Change:
@@ -183,9 +218,15 @@ def _difference(own: Iterable[str], others: Iterable[str]) -> _Change:
     return {name: by for name, by in change.items() if by}
 
 
+@lru_cache(4096)
+def _start(unit: str, day: date) -> date:
+    return CalendarPeriod.containing(unit, day).first
+
+
+@lru_cache(4096)
 def _days_up(day: date) -> dict[tuple[str, date], int]:
     """A day and the periods that it is a part of."""
-    return {(unit, CalendarPeriod.containing(unit, day).first): 1 for unit in UNITS}
+    return {(unit, _start(unit, day)): 1 for unit in UNITS}
 
 
 def _parent(area: str) -> str:
@@ -196,4 +237,4 @@ def _parent(area: str) -> str:
 def _outer(unit: str, first: date) -> date:
     """When the period begins that this one adds up to; of a year nothing is added up."""
     outer = UNITS[min(UNITS.index(unit) + 1, len(UNITS) - 1)]
-    return CalendarPeriod.containing(outer, first).first
+    return _start(outer, first)
