@@ -1,7 +1,7 @@
 """Error rates: how many of the records that were looked into are wrong, and how far chance may have moved that number."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
@@ -143,13 +143,22 @@ def error_rates(connection: Connection, first: date, last: date, kind: str | Non
 
 def campaign_rates(connection: Connection, campaign_id: UUID) -> dict[bool, Rate]:
     """The error rates of the samples of a campaign: of its verified and of its self-declared records, where some were drawn."""
+    return _rates(connection, col(SpotCheck.campaign_id) == campaign_id)
+
+
+def rates_at(connection: Connection, sites: Collection[UUID], first: date, last: date) -> dict[bool, Rate]:
+    """The same of the samples of some sites in the months from `first` to `last`."""
+    return _rates(connection, col(SpotCheck.site_id).in_(sites), col(SpotCheck.month).between(first, last))
+
+
+def _rates(connection: Connection, *where: Any) -> dict[bool, Rate]:
     keys: tuple[Any, ...] = (col(EvidenceTier.counts_as_verified), col(SpotCheckItem.outcome))
     query = (
         sa.select(*keys, sa.func.count().label("items_found"))
         .join_from(SpotCheck, SpotCheckItem, col(SpotCheckItem.spot_check_id) == col(SpotCheck.id))
         .join(Action, col(Action.id) == col(SpotCheckItem.action_id))
         .join(EvidenceTier, col(EvidenceTier.code) == col(Action.evidence))
-        .where(col(SpotCheck.campaign_id) == campaign_id)
+        .where(*where)
         .group_by(*keys)
     )
     found: dict[bool, Counter[Outcome | None]] = {}

@@ -7,6 +7,8 @@ TRAIL = {
     "campaign": N_("活动"),
     "code": N_("码"),
     "declaration": N_("申报"),
+    "evidence": N_("实证材料"),
+    "evidence.made": N_("做了实证材料"),
     "factor": N_("因子版本"),
     "gathering": N_("现场活动"),
     "member_card": N_("会员卡"),

@@ -12,6 +12,7 @@ from rewards import (
     draw_ticks,
     draws,
     expiry,
+    given_honours,
     grants,
     honours,
     ledger,
@@ -159,6 +160,7 @@ room = Room(
     ),
     demo=_demo,
     report=bonus_view.reported,
+    evidence=given_honours.in_evidence,
     trail=TRAIL,
     checks=CHECKS,
 )

@@ -4,6 +4,7 @@ put together once by the composition root and passed to whoever needs it."""
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 
+#: What a room says of a division (by its code) or an organisation (by its id), from a day to a day.
+Evidence = Callable[[Connection, str | None, UUID | None, date, date], Mapping[str, Any]]
+
 
 @dataclass(frozen=True)
 class Invariant:
@@ -49,7 +53,8 @@ class Room:
     """What a room brings. Blueprints, commands and providers are made on demand, so that workers load no web code.
 
     `demo` adds to the demo data of a house in which everybody has lived their month. `report` is what the room adds to the
-    closing report of a campaign, by key, as JSON keeps it. `trail`: what the audit trail calls the room's deeds (``site.created``)
+    closing report of a campaign, by key, as JSON keeps it; `evidence` what it adds to an evidence pack of a division or an organisation,
+    from a day to a day. `trail`: what the audit trail calls the room's deeds (``site.created``)
     and their subjects (``site``). `checks`: what it asks at the quality desk.
     """
 
@@ -70,6 +75,7 @@ class Room:
     providers: Callable[["House"], Sequence["Provider"]] = lambda _house: ()
     demo: Callable[["House"], None] = lambda _house: None
     report: Callable[[Connection, UUID], Mapping[str, Any]] = lambda _connection, _campaign_id: {}
+    evidence: "Evidence" = lambda _connection, _division, _organisation, _first, _last: {}
     trail: Mapping[str, str] = field(default_factory=dict)
     checks: tuple["Check", ...] = ()
 

@@ -448,6 +448,7 @@ STAFF_PAGES = (
     "/bureau/synergy",
     "/bureau/populations",
     "/bureau/effect",
+    "/bureau/evidence",
     "/bureau/parked",
 )
 

@@ -93,6 +93,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         Entry("effect", "effect.page", "check", N_("成效"), _BUREAU),
         Entry("declarations", "declarations.listed", "share", N_("申报"), _BUREAU),
         Entry("reports", "period_reports.listed", "list", N_("月报年报"), _BUREAU),
+        Entry("evidence", "evidence.listed", "medal", N_("实证材料"), _MANAGERS | _AUDITOR),
         Entry("ledger", "ledger.bureau", "shield", N_("账本"), _BUREAU, _AUDITOR),
     )),
     (N_("规则"), (
