@@ -42,6 +42,7 @@ PARTS: Mapping[str, Callable[[Tenant], Any]] = {
     "first": lambda _: 1,
     "version_id": lambda _: "clean_plate-1",
     "honour": lambda _: "HJ-2027-0001",
+    "name": lambda _: "2027-06",
     **{
         name: lambda _: ids.new_id()
         for name in (
