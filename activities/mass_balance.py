@@ -347,14 +347,17 @@ SELECT site_id, material, sum(grams) AS grams FROM (
 
 
 def unequal(connection: Connection) -> Iterator[str]:
-    """Sites and materials whose closing stock is not the plain sum of everything since it was last counted."""
+    """Sites and materials whose closing stock is not the plain sum of everything since it was last counted.
+
+    To the next month, which a phone whose clock is ahead may have recorded in.
+    """
     rows = connection.execute(
         sa.text(_PLAIN).columns(site_id=sa.Uuid(), material=sa.Text(), grams=sa.Numeric())
     )
     plain = {(row.site_id, row.material): int(row.grams) for row in rows}
     stocks = {
         (line.site_id, line.material): line.closing
-        for line in balance(connection, clock.today().replace(day=1)).lines
+        for line in balance(connection, month_after(clock.today().replace(day=1))).lines
     }
     for site_id, material in sorted(plain.keys() | stocks.keys(), key=str):
         booked, summed = (found.get((site_id, material), 0) for found in (stocks, plain))

@@ -185,7 +185,7 @@ def test_the_address_says_what_is_looked_at(world: World) -> None:
     token = world.code_at(site)
     for resident in world.residents(5):
         world.scan(resident, token, kind="clean_plate")
-    deeds(world, 6, OTHER_COMMUNITY)
+    deeds(world, 6, OTHER_COMMUNITY, more=0)
     page = opened(world, f"/bureau?period=2026-Q2&area={STREET}")
     assert "2026年第二季度 · 江宁路街道" in words(page)
     assert "参与人数 5 " in words(page)
@@ -288,8 +288,9 @@ def test_what_is_withheld_elsewhere_is_withheld_here(world: World) -> None:
 
 
 def test_what_was_few_before_is_not_compared(world: World) -> None:
-    deeds(world, 2, at=datetime(2026, 5, 4, 4, tzinfo=UTC))
-    deeds(world, 6)
+    deeds(world, 6, at=datetime(2026, 4, 4, 4, tzinfo=UTC), more=0)
+    deeds(world, 2, at=datetime(2026, 5, 4, 4, tzinfo=UTC), more=0)
+    deeds(world, 6, more=0)
     assert "比2026年5月 人数少，不比较" in words(opened(world))
 
 

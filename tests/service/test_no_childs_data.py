@@ -103,6 +103,10 @@ HARMLESS = {
     "observance.name_en": "of a day",
     "observance_change.name_zh": "of a day",
     "observance_change.name_en": "of a day",
+    "offer_picture": "of what is offered",
+    "material.name_zh": "of a material",
+    "material.name_en": "of a material",
+    "target.parent_id": "the target that this one is a part of",
     "honour_consent.name": "chosen by a grown person for one honour; a child's account, a class or a family cannot accept as a person",
 }
 
@@ -114,6 +118,8 @@ HARMLESS_FIELDS = {
     "names": "of the teams of a campaign, as its organisers call them",
     "nickname": "on a board, of a person who chose to be listed; the database refuses one of a class or a family",
     "member": "the code on a member's card, without a name",
+    "parent": "the target that another one is a part of",
+    "picture": "of what is offered",
 }
 
 #: What every column of an account's tables that could hold words, a day or a picture does hold.
@@ -131,6 +137,11 @@ HELD = {
     "honour_evidence.source": "where it can be checked",
     "honour_evidence.text": "of a member of staff, about a deed",
     "account.path": "the number of an account",
+    "donation_certificate.number": "of a certificate",
+    "donation_certificate.held_by": "of the tenant who takes the donation",
+    "participant_year.days": "on which days there is a record, by community, kind and campaign",
+    "participant_year.first_day": "of the first record of a year",
+    "participant_year.first_division": "a community",
     "offer_coupon.code": "of a merchant's list",
     "offer_coupon.holder": "whose list it is",
     "redemption.reason": "of a member of staff, why a voucher was cancelled",

@@ -201,6 +201,10 @@ def time() -> Iterator[Any]:
 # --- what is taken out -------------------------------------------------------------------------------------
 
 
+#: An id that nothing has.
+NOBODY = "00000000-0000-7000-8000-000000000000"
+
+
 def texts(content: bytes) -> str:
     """All that can be read in a file: a page, a sheet, a PDF, and each file in a zip (XLSX is one)."""
     if content.startswith(b"PK"):
@@ -243,13 +247,21 @@ def addresses(world: World, life: Life) -> list[str]:
             "draw_id": column("id", "draw"),
             "first": ["1"],
             "number": column("number", "member_card"),
-            "order_id": column("id", "void_order") or ["00000000-0000-7000-8000-000000000000"],
-            "print_id": column("id", "poster_print") or ["00000000-0000-7000-8000-000000000000"],
-            "proposal_id": ["00000000-0000-7000-8000-000000000000"],
+            "order_id": column("id", "void_order") or [NOBODY],
+            "print_id": column("id", "poster_print") or [NOBODY],
+            "proposal_id": [NOBODY],
             "token": ["A" * 24],
             "wanted": ["zh", "standard"],
             "form": ["pdf", "png"],
             "filename": ["app.css"],
+            "target_id": column("id", "target") or [NOBODY],
+            "task_id": column("id", "target_task") or [NOBODY],
+            "pack_id": column("id", "evidence_pack") or [NOBODY],
+            "hand_over_id": column("id", "hand_over") or [NOBODY],
+            "donation": column("number", "donation_certificate") or ["D2026AAAAAAAAAAAA"],
+            "digest": ["0" * 64],
+            "size": ["small"],
+            "name": ["2026-06"],
         }
     found = []
     for rule in world.app.url_map.iter_rules():

@@ -49,7 +49,8 @@ def test_every_dataset_has_a_page_a_dictionary_and_the_same_rows_in_every_file(w
         assert [
             column for column in rows["columns"] if re.search("[\u4e00-\u9fff]", column["name"]["en"])
         ] == []
-        assert (rows["licence"], rows["rows"] != []) == ("CC BY 4.0", True)
+        assert rows["licence"] == "CC BY 4.0"
+        assert rows["rows"] or one.key == "monthly"  # which begins with the first report
         lines = in_csv(taken(world, one.key, "csv"))
         assert len(lines) == len(rows["rows"])
         for form in ("zh.xlsx", "en.xlsx"):

@@ -62,6 +62,7 @@ OPERATIONS = [
     ("GET", "/api/v1/what-if"),
     ("GET", "/api/v1/synergy"),
     ("GET", "/api/v1/quality"),
+    ("GET", "/api/v1/effect"),
     ("POST", "/api/v1/sites/{site_id}/records"),
     ("POST", "/api/v1/plantings"),
     ("GET", "/api/v1/gatherings"),
@@ -146,6 +147,7 @@ PUBLIC = {
 
 #: There is no wrong way to ask for what takes no parameter.
 WITHOUT_PARAMETERS = {
+    "GET /api/v1/quality",
     "GET /api/v1/draws",
     "GET /api/v1/console/offers",
     "GET /api/v1/console/sites",
@@ -385,6 +387,7 @@ def _good_requests(world: World) -> dict[tuple[str, str], tuple[str | None, dict
         ("GET", "/api/v1/actions/{action_id}"): ("organiser", {"path_parameters": {"action_id": action}}),
         ("GET", "/api/v1/synergy"): ("officer", {"query": {"kind": "clean_plate"}}),
         ("GET", "/api/v1/quality"): ("officer", {}),
+        ("GET", "/api/v1/effect"): ("officer", {"query": {"period": "2026-06"}}),
         ("GET", "/api/v1/targets"): ("officer", {"query": {"year": a_target(world)}}),
         ("GET", "/api/v1/declarations"): ("officer", {"query": {"state": "used", **days}}),
         ("GET", "/api/v1/declarations/states"): ("officer", {"query": days}),

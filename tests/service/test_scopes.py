@@ -54,6 +54,7 @@ PARTS: Mapping[str, Callable[[Tenant], Any]] = {
             "honour_id",
             "kind_id",
             "order_id",
+            "pack_id",
             "print_id",
             "proposal_id",
             "reminder_id",

@@ -97,6 +97,7 @@ def test_a_crowd_spread_over_time_or_usual_for_its_code_is_none(world: World) ->
         assert kinds(look(world)) == [("burst", 33)]
 
 
+@time_machine.travel(NOON, tick=False)
 def test_accounts_from_many_streets_are_told(world: World) -> None:
     with world.house.db.reading() as connection:
         rows = connection.execute(
@@ -136,6 +137,7 @@ def test_attempts_outside_the_hours_pile_up(world: World) -> None:
         assert kinds(look(world)) == [("hours", 5)]
 
 
+@time_machine.travel(NOON, tick=False)
 def test_a_used_slip_that_many_try_is_told(world: World) -> None:
     site = world.site("clean_plate")
     slips = code_service.issue_code(world.house, world.organiser, site.id, kind=CodeKind.SLIPS, copies=1)
@@ -157,6 +159,7 @@ def test_records_at_night_where_no_hours_are_stated(world: World, hour: int, tol
         assert kinds(look(world)) == told
 
 
+@time_machine.travel(NOON, tick=False)
 def test_one_phone_with_many_accounts_is_told_and_a_family_is_not(world: World) -> None:
     code = world.code("clean_plate")
     phone, other = browser(world), browser(world)

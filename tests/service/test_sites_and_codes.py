@@ -70,7 +70,7 @@ def test_a_site_of_unknown_parts_is_refused(world: World) -> None:
         {"name": " x "},
         {"name": "名" * 61},
         {"kind": "palace"},
-        {"kinds": []},
+        {"kinds": ["walk"] * 21},
         {"colour": "red"},
         {"hours": "x" * 81},
     ],

@@ -11,9 +11,9 @@ This guards against sums. It does not guard against what somebody knows of their
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from typing import NamedTuple, TypeVar
 
@@ -84,6 +84,7 @@ class _Cube:
         areas = self._area_changes(cell, hidden)
         kinds = self._kind_changes(cell, hidden)
         times = self._time_changes(cell, hidden)
+        lines = list(self._lines(cell))
         best: tuple[tuple[int, int, int], set[Cell]] | None = None
         for far in range(3):  # partners beside it; farther ones, too; none
             for way in product(_near(areas, far), _near(kinds, far), _near(times, far)):
@@ -91,7 +92,7 @@ class _Cube:
                 if not all(map(self.people.get, changed)):
                     continue  # of nobody zero is told, and zero cannot change
                 more = changed - hidden
-                weak = sum(self.people[one] < FEWEST for one in changed if _beside(one, cell))
+                weak = sum(map(partial(self._weak, hidden=hidden, changed=changed), lines))
                 cost = (weak, sum(map(_worth, more)), sum(self.people[one] for one in more))
                 if best is None or cost < best[0]:
                     best = cost, changed
@@ -104,6 +105,23 @@ class _Cube:
         # Nothing stands beside it: it is withheld with everything that it is a part of.
         leaf = self._leaf(cell)
         return set(_changed(dict.fromkeys(areas_of(leaf[0]), 1), {leaf[1]: 1, ALL: 1}, _days_up(leaf[2])))
+
+    def _lines(self, cell: Cell) -> Iterator[list[Cell]]:
+        """The parts of each sum that `cell` is a part of."""
+        unit, first, area, kind = cell
+        yield [cell._replace(area=one) for one in self._areas[unit, first, kind, _parent(area)]]
+        if kind != ALL:
+            yield [cell._replace(kind=one) for one in self._kinds[unit, first, area]]
+        if unit != "year":
+            yield [cell._replace(first=one) for one in self._times[unit, _outer(unit, first), area, kind]]
+
+    def _weak(self, line: Sequence[Cell], hidden: Set[Cell], changed: Set[Cell]) -> bool:
+        """Whether the cell changes against others of this sum, and what is withheld of it, which is worked out together, may be of a
+        few people. All of it is told as the total."""
+        missing = [one for one in line if one in changed or one in hidden]
+        if len(missing) == len(line) or sum(one in changed for one in missing) < 2:
+            return False
+        return max(self.people[one] for one in missing) < FEWEST
 
     def _shortlist(self, cells: Iterable[Cell], hidden: set[Cell]) -> list[Cell]:
         """A few partners, best first: of enough people, already withheld, of few more."""
@@ -203,12 +221,6 @@ def _worth(cell: Cell) -> int:
     return (
         place * {"day": 1, "month": 3, "quarter": 6, "year": 12}[cell.unit] * (3 if cell.kind == ALL else 1)
     )
-
-
-def _beside(one: Cell, cell: Cell) -> bool:
-    """Whether both are parts of one sum: they differ in one thing, and are of one size."""
-    alike = (one.unit, len(one.area), one.kind == ALL) == (cell.unit, len(cell.area), cell.kind == ALL)
-    return alike and (one.first != cell.first) + (one.area != cell.area) + (one.kind != cell.kind) == 1
 
 
 def _difference(own: Iterable[str], others: Iterable[str]) -> _Change:
