@@ -74,7 +74,7 @@ class District:
 
 
 @contextmanager
-def demo_district(folder: Path, *, residents: int = 25, days: int = 6) -> Iterator[District]:
+def demo_district(folder: Path, *, residents: int = 25, days: int = 8) -> Iterator[District]:
     """Fill a district in `folder`, serve it, and list its pages."""
     port = free_port()
     settings: dict[str, Any] = {"var": folder, "port": port, "help_phone": HELP_PHONE, **ELSEWHERE}

@@ -37,7 +37,7 @@ LOOKS: list[Any] = [
 #: Answers to GET without a page of their own, by endpoint.
 NO_PAGE = re.compile(
     r"(static|language|desk|logout|csv|pdf|png|poster|sheet|export|download|manifest|worker|openapi|healthz|readyz|metrics"
-    r"|-api\.|change_|operations|offline\.state|too_many|screen_now|photos\.|offers\.picture|draws\.(record|script))"
+    r"|-api\.|change_|operations|offline\.state|too_many|screen_now|photos\.|offers\.picture|trail\.(heads|script)|evidence\.file|draws\.(record|script))"
 )
 
 
@@ -105,6 +105,7 @@ NOT_IN_THE_DEMO = (
     "classes.enter",
     "declarations.one",
     "declarations.records",
+    "evidence.one",
     "factor_forms.edit",
     "honours.invitation",
     "gatherings.here",
