@@ -68,7 +68,7 @@ class StockBody(Strict):
 
 
 class PauseBody(Strict):
-    """Whether it gives no vouchers for now."""
+    """Whether it gives no vouchers until it goes on."""
 
     paused: bool
 

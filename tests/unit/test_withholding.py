@@ -160,6 +160,24 @@ def test_much_is_still_told() -> None:
     assert not any(cell.kind == ALL or len(cell.area) == 6 for cell in hidden)
 
 
+def test_what_is_rare_in_the_district_takes_no_total_with_it() -> None:
+    """Most people are where nobody did it; the change is looked for where it was done."""
+    everywhere = [
+        (person, community, kind, day)
+        for community, number in ((COMMUNITIES[0], 20), (COMMUNITIES[2], 9))
+        for kind in ("walk", "cup")
+        for day in (DAYS[0], DAYS[2])
+        for person in range(number)
+    ]
+    rare = [(person, COMMUNITIES[2], "glass", DAYS[0]) for person in range(3)]
+    rare += [(person, COMMUNITIES[2], "glass", DAYS[2]) for person in range(8)]
+    people = cube([*everywhere, *rare])
+    hidden = withheld(people)
+    assert Cell("month", date(2026, 1, 1), "310106", "glass") in hidden
+    assert not [cell for cell in hidden if cell.area == "310106" and cell.kind == ALL]
+    assert not worked_out(people, hidden) & {(cell,) for cell, number in people.items() if number < FEWEST}
+
+
 def test_the_same_numbers_are_withheld_the_same_way() -> None:
     deeds = [
         (person % 11, COMMUNITIES[person % 5], KINDS[person % 3], DAYS[person % 6]) for person in range(40)

@@ -130,10 +130,10 @@ class _Cube:
 
     def _area_changes(self, cell: Cell, hidden: set[Cell]) -> list[list[_Change]]:
         """With another area beside it; with one beside the area that it is in; with everything above it."""
+        if len(cell.area) == _DISTRICT:
+            return [[dict.fromkeys(areas_of(community), 1) for community in self._communities(cell)]]
         own = areas_of(self._leaf(cell)[0])
         found: list[list[_Change]] = [[], [], [dict.fromkeys(own, 1)]]
-        if len(cell.area) == _DISTRICT:
-            return [found[-1]]
         around = cell
         while len(around.area) > _DISTRICT:
             line = self._areas[around.unit, around.first, around.kind, _parent(around.area)]
@@ -142,6 +142,15 @@ class _Cube:
                 found[around is not cell].append(_difference(own, areas_of(self._leaf(partner)[0])))
             around = around._replace(area=_parent(around.area))
         return found
+
+    def _communities(self, cell: Cell) -> list[str]:
+        """Communities inside a cell of the district: of the 街镇 where most people did the same, and where most people are."""
+        wide = cell.unit if cell.unit != "day" else "month"
+        there = Cell(wide, _start(wide, cell.first), cell.area, cell.kind)
+        streets = [there._replace(area=area) for area in self._areas[wide, there.first, cell.kind, cell.area]]
+        streets.sort(key=lambda one: (-self.people[one], one))
+        found = [self._leaf(street)[0] for street in streets[:_SHORTLIST]]
+        return list(dict.fromkeys([*found, self._leaf(cell)[0]]))
 
     def _kind_changes(self, cell: Cell, hidden: set[Cell]) -> list[list[_Change]]:
         """With another kind; with all kinds together."""
