@@ -3,23 +3,9 @@
 import statistics
 import time
 
-from activities.share_cards import Card, card_png
+from activities.share_cards import card_png
 from benchmarks import machine, report
-
-CARD = Card(
-    issuer="静安区 · 碳普惠",
-    kind="光盘行动",
-    quantity="1 餐",
-    label="估算减排量（二氧化碳当量）",
-    amount="144",
-    unit="克",
-    likeness="相当于一盏 10 瓦的灯亮 34 小时的电",
-    lamps=34,
-    note="每盏灯代表 1 小时",
-    invitation="做一件绿色小事，看见它省下多少",
-    address="tph.example.cn",
-    url="https://tph.example.cn/",
-)
+from tests.service.test_sharing import CARD
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ Which cells are withheld is decided for a whole year at once (`bureau.withholdin
 of that year changed. What has come since is told only of enough people.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -141,21 +141,24 @@ def _people(connection: Connection, year: int) -> dict[Cell, int]:
     return found
 
 
-def _withheld(connection: Connection, cells: Iterable[Cell]) -> set[Cell]:
-    """Which of `cells` are withheld. Of a year that was not decided yet it is decided for this once."""
-    asked = set(cells)
+def _withheld(connection: Connection, cells: Collection[Cell]) -> set[Cell]:
+    """What is withheld in the units, areas and periods of `cells`. Of a year that was not decided yet it is decided for this once."""
+    units = {cell.unit for cell in cells}
+    areas = {cell.area for cell in cells}
+    firsts = {cell.first for cell in cells}
     years, table = SQLModel.metadata.tables["withheld_year"], SQLModel.metadata.tables["withheld_cell"]
-    wanted = {cell.first.year for cell in asked}
+    wanted = {first.year for first in firsts}
     undecided = wanted - set(connection.scalars(sa.select(years.c.year).where(years.c.year.in_(wanted))))
     found: set[Cell] = set()
     for year in sorted(undecided & _states(connection).keys() if undecided else ()):
         found |= withheld(_people(connection, year))
     query = sa.select(table.c.unit, table.c.first, table.c.area, table.c.kind).where(
-        table.c.unit.in_({cell.unit for cell in asked}),
-        table.c.area.in_({cell.area for cell in asked}),
-        table.c.first.in_({cell.first for cell in asked}),
+        table.c.unit.in_(units), table.c.area.in_(areas), table.c.first.in_(firsts)
     )
-    return {Cell(*row) for row in connection.execute(query)} & asked | found & asked
+    kept = {Cell(*row) for row in connection.execute(query)}
+    return kept | {
+        cell for cell in found if cell.unit in units and cell.area in areas and cell.first in firsts
+    }
 
 
 # --- telling -----------------------------------------------------------------------------------------------
@@ -179,9 +182,10 @@ def told_sums(
     if campaign:
         reasons = _reasons_of_campaign(connection, rows, cells, periods, areas, by, kind)
     else:
-        hidden = _withheld(connection, {part for found in cells for cell in found for part in _parts(cell)})
+        asked = (Cell(period.unit, period.first, area, ALL) for period in periods for area in areas)
+        hidden = _withheld(connection, {part for cell in asked for part in _parts(cell)})
         reasons = [_reason(row, found, hidden) for row, found in zip(rows, cells, strict=True)]
-        rows += _of_nobody(connection, rows, periods, areas, by, kind)
+        rows += _of_nobody(hidden, rows, periods, areas, by, kind)
         reasons += [FEW] * (len(rows) - len(reasons))
     for row, reason in zip(rows, reasons, strict=True):
         row["withheld"] = reason
@@ -236,7 +240,7 @@ def _reason(row: Mapping[str, Any], cells: Sequence[Cell], hidden: set[Cell]) ->
 
 
 def _of_nobody(
-    connection: Connection,
+    hidden: Set[Cell],
     rows: Sequence[Mapping[str, Any]],
     periods: Sequence[CalendarPeriod],
     areas: Sequence[str],
@@ -252,21 +256,13 @@ def _of_nobody(
         return []
     if "evidence" in by or not by:
         return []
-    table = SQLModel.metadata.tables["withheld_cell"]
-    query = sa.select(table.c.unit, table.c.first, table.c.area, table.c.kind).where(
-        table.c.unit.in_({period.unit for period in periods}),
-        table.c.area.in_(areas),
-        table.c.first.in_({period.first for period in periods}),
-        (table.c.kind == kind)
-        if kind
-        else ((table.c.kind != ALL) if "kind" in by else (table.c.kind == ALL)),
-    )
     there = {tuple(row[name] for name in by) for row in rows}
     found = []
-    for row in connection.execute(query):
-        values = {"period": CalendarPeriod(row.unit, row.first), "area": row.area, "kind": row.kind}
+    for cell in hidden:
+        values = {"period": CalendarPeriod(cell.unit, cell.first), "area": cell.area, "kind": cell.kind}
         key = tuple(values[name] for name in by)
-        if values["period"] in periods and key not in there:
+        fitting = cell.kind != ALL if "kind" in by and not kind else cell.kind == (kind or ALL)
+        if fitting and values["period"] in periods and key not in there:
             found.append(
                 {**dict(zip(by, key, strict=True)), **dict.fromkeys((*NUMBERS, "participants", "newcomers"))}
             )
