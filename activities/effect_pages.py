@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, render_template, request
 
 from activities.effect import PARTS, UNITS, Effect, asked_period, effect
-from activities.effect_sheets import PART_NAMES, SAID_NAMES, TABLE, rows_of
+from activities.effect_sheets import PART_NAMES, SAID_NAMES, TABLE, WILSON, rows_of
 from tanpuhui import clock
 from tanpuhui.bureau.participation import READERS, may_read
 from tanpuhui.bureau.sheets import csv_of, xlsx_of
@@ -45,6 +45,7 @@ def page() -> str | tuple[str, int]:
         typed=request.args.get("period", found.period.name),
         errors=errors,
         parts=PARTS,
+        wilson=WILSON,
         part_names=PART_NAMES,
         said_names=SAID_NAMES,
         periods=[one for period in periods for one in (period, period.before())],

@@ -27,7 +27,8 @@ _RECORDS = N_("条")
 _PERMILLE = N_("千分比")
 _MILLIGRAMS = N_("毫克 CO2e")
 _FEW = N_("空着：不到 5 人，或者会让别的数被推算出来。")
-_WILSON = "Wilson (1927), JASA 22, 209-212"
+#: Where the interval of a share is taken from.
+WILSON = "E. B. Wilson, JASA 22 (1927), 209-212"
 
 TABLE = Table(
     "effect",
@@ -44,7 +45,7 @@ TABLE = Table(
             Sort.WHOLE,
             _PERMILLE,
             N_("可信程度百分之九十五的区间"),
-            _WILSON,
+            WILSON,
         ),
         Column(
             "additional_high_permille",
@@ -52,7 +53,7 @@ TABLE = Table(
             Sort.WHOLE,
             _PERMILLE,
             N_("可信程度百分之九十五的区间"),
-            _WILSON,
+            WILSON,
         ),
         Column("answered_co2e_mg", N_("回答的记录的估算减排量"), Sort.WHOLE, _MILLIGRAMS, N_("较低值。")),
         Column(
@@ -85,7 +86,7 @@ TABLE = Table(
             Sort.WHOLE,
             _PERMILLE,
             N_("可信程度百分之九十五的区间"),
-            _WILSON,
+            WILSON,
         ),
         Column(
             "wrong_high_permille",
@@ -93,7 +94,7 @@ TABLE = Table(
             Sort.WHOLE,
             _PERMILLE,
             N_("可信程度百分之九十五的区间"),
-            _WILSON,
+            WILSON,
         ),
     ),
 )

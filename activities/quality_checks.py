@@ -105,7 +105,7 @@ def _without_pollutants(_house: House, connection: Connection, now: datetime) ->
             name for field, name in POLLUTANTS.items() if valid and getattr(valid[-1], f"{field}_ng") is None
         ]
         if missing:
-            rows.append(_of_kind(words, kind, missing=", ".join(missing)))
+            rows.append(_of_kind(words, kind, missing=tuple(missing)))
     return rows
 
 

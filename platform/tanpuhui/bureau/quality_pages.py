@@ -50,6 +50,8 @@ def _shown(value: Any) -> Any:
             return gettext(words)
         case Named(zh, en):
             return en if language() == "en" else zh
+        case tuple():
+            return gettext("、").join(value)
     return value
 
 

@@ -38,7 +38,7 @@ from tanpuhui.divisions import Division
 from tanpuhui.errors import NotAllowed, NotFound, TanpuhuiError
 from tanpuhui.i18n import N_
 from tanpuhui.web.auth import house, staff, staff_required
-from tanpuhui.web.formatting import Amount, language, quantity, whole
+from tanpuhui.web.formatting import Amount, as_written, language, quantity, whole
 from tanpuhui.web.forms import chosen_id, form_errors
 
 blueprint = Blueprint("target_desk", __name__)
@@ -53,7 +53,12 @@ def of_target(milli: int, target: Target) -> Amount:
     if target.unit in UNIT_NAMES:
         return Amount(whole(milli // 1000), gettext(UNIT_NAMES[target.unit]))  # nobody is half there
     found = quantity(milli, target.unit)
-    return Amount(found.number, f"{found.unit} CO₂e") if target.measure is Counted.CO2E else found
+    match target.measure:
+        case Counted.CO2E:
+            return Amount(found.number, f"{found.unit} CO₂e")
+        case Counted.FREE:  # a unit of their own
+            return Amount(found.number, as_written(found.unit))
+    return found
 
 
 @blueprint.app_template_filter()

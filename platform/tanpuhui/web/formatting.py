@@ -29,6 +29,10 @@ class Amount(NamedTuple):
         """Number and unit with a space that does not break."""
         return f"{self.number}\N{NO-BREAK SPACE}{self.unit}" if self.unit else self.number
 
+    def __html__(self) -> Markup:
+        """The same for a page, where the unit may be marked as of another language."""
+        return Markup("{}\N{NO-BREAK SPACE}{}" if self.unit else "{}").format(self.number, self.unit)
+
 
 class Named(Protocol):
     """Reference data that carries its name in both languages."""
