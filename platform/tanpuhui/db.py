@@ -8,11 +8,13 @@ number of rows.
 import json
 import re
 import select
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from enum import Enum
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -282,9 +284,15 @@ class Statement:
     writers already take turns); ``{pg:text}`` and ``{sqlite:text}`` for words that only one engine needs.
     """
 
-    def __init__(self, text: str, *, rows: Mapping[str, str] | None = None, **returns: str) -> None:
-        """`rows`: column -> type of the batch; `returns`: column -> type of the answer."""
-        self._text, self._rows, self._returns = text, dict(rows or {}), returns
+    def __init__(
+        self, text: str, *, rows: Mapping[str, str] | None = None, each: bool = False, **returns: str
+    ) -> None:
+        """`rows`: column -> type of the batch; `returns`: column -> type of the answer.
+
+        `each`: nothing in the text looks at two rows at once, so that SQLite may be given them one after the other,
+        which takes half as long as unfolding them.
+        """
+        self._text, self._rows, self._returns, self._each = text, dict(rows or {}), returns, each
         self._compiled: dict[str, tuple[sa.TextClause, frozenset[str]]] = {}
 
     def run(
@@ -295,6 +303,10 @@ class Statement:
         if dialect not in self._compiled:
             self._compiled[dialect] = self._compile(dialect)
         clause, sets = self._compiled[dialect]
+        if self._each and dialect == "sqlite":
+            if rows:
+                connection.exec_driver_sql(clause.text, list(map(itemgetter(*self._rows), rows)))
+            return []
         bound: dict[str, Any] = {
             name: encode_set(dialect, value) if name in sets else value for name, value in params.items()
         }
@@ -310,7 +322,7 @@ class Statement:
         def fill(match: re.Match[str]) -> str:
             word, _, rest = match[1].partition(":")
             if word == "rows":
-                return _rows_sql(dialect, self._rows)
+                return _one_row_sql(self._rows) if self._each and not pg else _rows_sql(dialect, self._rows)
             if word == "lock":
                 return f"FOR NO KEY UPDATE OF {rest}" if pg else ""
             if word == "in":
@@ -335,6 +347,10 @@ def _rows_sql(dialect: str, columns: Mapping[str, str]) -> str:
         return f"json_to_recordset(CAST(:rows AS json)) AS q({listed})"
     listed = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
     return f"(SELECT {listed} FROM json_each(:rows)) AS q"
+
+
+def _one_row_sql(columns: Mapping[str, str]) -> str:
+    return f"(SELECT {', '.join(f'? AS {name}' for name in columns)}) AS q"
 
 
 def insert_statement(table: sa.Table, columns: Mapping[str, str], *, extra: str = "") -> Statement:
@@ -362,6 +378,10 @@ def _json_sqlite(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"cannot send {type(value).__name__} to the database")
+
+
+for _kind in (UUID, datetime, date):  # for what SQLite's driver is given as it is
+    sqlite3.register_adapter(_kind, _json_sqlite)
 
 
 def encode(dialect: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ by counting again. A resident who moved is one in the district and one in each c
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
@@ -102,7 +102,7 @@ class Known:
 
     def turn(self, day: date, cell: Cell, *, stands: bool) -> None:
         """Set or take away the bit of a day, and see to how its year began."""
-        cells, bit = self.years[day.year], 1 << day.timetuple().tm_yday - 1
+        cells, bit = self.years[day.year], 1 << day.toordinal() - _january(day.year)
         cells[cell] = cells.get(cell, 0) | bit if stands else cells.get(cell, 0) & ~bit
         began = self.began.get(day.year)
         if began is None or day <= began.day:
@@ -132,19 +132,26 @@ def _scopes(cell: Cell) -> tuple[Scope, ...]:
 
 
 @lru_cache(4096)
-def _periods(day: date) -> tuple[tuple[str, date, int, int], ...]:
-    """The periods that a day lies in: unit, first day, its ordinal, and a mask of its length."""
-    found = (CalendarPeriod.containing(unit, day) for unit in UNITS)
-    return tuple(
-        (one.unit, one.first, one.first.toordinal(), (1 << (one.last - one.first).days + 1) - 1)
-        for one in found
-    )
+def _periods(day: date, base: int) -> tuple[tuple[str, date, int], ...]:
+    """The periods that a day lies in: unit, first day, and its days as bits that count from `base` on."""
+    found = []
+    for one in (CalendarPeriod.containing(unit, day) for unit in UNITS):
+        mask, ahead = (1 << (one.last - one.first).days + 1) - 1, one.first.toordinal() - base
+        found.append((one.unit, one.first, mask << ahead if ahead >= 0 else mask >> -ahead))
+    return tuple(found)
 
 
-def years_around(day: date) -> set[int]:
+@lru_cache(4096)
+def years_around(day: date) -> frozenset[int]:
     """The years that the periods of a day touch: its own, and where its week begins or ends."""
     week = CalendarPeriod.containing("week", day)
-    return {day.year, week.first.year, week.last.year}
+    return frozenset({day.year, week.first.year, week.last.year})
+
+
+@lru_cache
+def _january(year: int) -> int:
+    """The ordinal of the first day of a year."""
+    return date(year, 1, 1).toordinal()
 
 
 def beginning(year: int, cells: Year) -> Beginning | None:
@@ -161,42 +168,56 @@ def beginning(year: int, cells: Year) -> Beginning | None:
 
 def apply(known: Known, changes: Sequence[Change], counts: Counts) -> None:
     """Change the bits of one resident, and add to `counts` by how much each count of people changes for it."""
-    base = date(min(known.years), 1, 1).toordinal()
-    scopes = {scope for change in changes for scope in _scopes(change.cell)}
-    before, began = _together(known, base, scopes), known.beginning
-    for day, cell, stands in changes:
-        known.turn(day, cell, stands=stands)
-    after = _together(known, base, scopes)
-    periods = {period for change in changes for period in _periods(change.day)}
-    for scope in scopes:
-        was, is_ = before.get(scope, 0), after.get(scope, 0)
-        if was == is_:
-            continue
-        for unit, first, ordinal, mask in periods:
-            reach = mask << ordinal - base if ordinal >= base else mask >> base - ordinal
-            if change := bool(is_ & reach) - bool(was & reach):
-                counts[(unit, *scope, first)][0] += change
+    began = known.beginning
+    for change in changes:
+        _turn(known, change, counts)
     if known.beginning != began:
         _count_beginning(began, -1, counts)
         _count_beginning(known.beginning, 1, counts)
 
 
-def _together(known: Known, base: int, scopes: Set[Scope]) -> dict[Scope, int]:
-    """The days of each of `scopes` as bits that count from `base` on."""
-    found: dict[Scope, int] = {}
+def _turn(known: Known, change: Change, counts: Counts) -> None:
+    base = _january(min(known.years))
+    before = _together(known, base, change.cell)
+    known.turn(change.day, change.cell, stands=change.stands)
+    if change.stands:  # nothing else need be looked for
+        bit = 1 << change.day.toordinal() - base
+        after = [days | bit for days in before]
+    else:
+        after = _together(known, base, change.cell)
+    for scope, was, is_ in zip(_scopes(change.cell), before, after, strict=True):
+        if was == is_:
+            continue
+        for unit, first, days in _periods(change.day, base):
+            if not was & days:
+                if is_ & days:
+                    counts[(unit, *scope, first)][0] += 1
+            elif not is_ & days:
+                counts[(unit, *scope, first)][0] -= 1
+
+
+def _together(known: Known, base: int, cell: Cell) -> list[int]:
+    """The days of each scope of `cell`, as bits that count from `base` on."""
+    found = [0] * len(_scopes(cell))
     for year, cells in known.years.items():
-        shift = date(year, 1, 1).toordinal() - base
-        for cell, bits in cells.items():
-            for scope in _scopes(cell):
-                if scope in scopes:
-                    found[scope] = found.get(scope, 0) | bits << shift
+        shift = _january(year) - base
+        for other, bits in cells.items():
+            for at in _in_common(cell, other):
+                found[at] |= bits << shift
     return found
+
+
+@lru_cache(65_536)
+def _in_common(cell: Cell, other: Cell) -> tuple[int, ...]:
+    """Which of the scopes of `cell` are scopes of `other`, too."""
+    theirs = frozenset(_scopes(other))
+    return tuple(at for at, scope in enumerate(_scopes(cell)) if scope in theirs)
 
 
 def _count_beginning(began: Beginning | None, change: int, counts: Counts) -> None:
     if began:
         for area in areas_of(began.division_code):
-            for unit, first, _ordinal, _mask in _periods(began.day):
+            for unit, first, _days in _periods(began.day, _january(began.day.year)):
                 counts[unit, area, ALL, ALL, first][1] += change
 
 
@@ -224,6 +245,7 @@ _WRITE = Statement(
         "first_division": "text",
         "days": "text",
     },
+    each=True,
 )
 
 _ADD = Statement(
@@ -241,6 +263,7 @@ _ADD = Statement(
         "participants": "int",
         "newcomers": "int",
     },
+    each=True,
 )
 
 
@@ -267,7 +290,7 @@ def count(connection: Connection, changes: Mapping[UUID, Sequence[Change]]) -> N
 
 def _known(connection: Connection, changes: Mapping[UUID, Sequence[Change]]) -> dict[UUID, Known]:
     needed = {
-        resident_id: set[int]().union(*(years_around(change.day) for change in own))
+        resident_id: frozenset[int]().union(*(years_around(change.day) for change in own))
         for resident_id, own in changes.items()
     }
     known = {resident_id: Known({year: {} for year in years}) for resident_id, years in needed.items()}

@@ -57,6 +57,7 @@ _ADD = Statement(
         "city_credited": "bool",
         **dict.fromkeys(MEASURES, "int"),
     },
+    each=True,
 )
 
 #: (day, community, kind, evidence, campaign, credited by the city): the key of a daily figure.

@@ -67,6 +67,32 @@ def test_a_batch_comes_back_as_it_was_sent(house: House, rows: list[dict[str, An
     assert sorted(found, key=key) == sorted(rows, key=key)
 
 
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=st.lists(ROW, max_size=5))
+def test_rows_that_are_sent_one_after_the_other_are_kept_the_same(
+    house: House, rows: list[dict[str, Any]]
+) -> None:
+    columns = ", ".join(f"{name} {kind}" for name, kind in zip(ROWS, _KINDS[house.db.is_sqlite], strict=True))
+    kept = []
+    with house.db.transaction() as connection:
+        for each in (False, True):
+            connection.execute(sa.text("DROP TABLE IF EXISTS kept"))
+            connection.execute(sa.text(f"CREATE TEMPORARY TABLE kept ({columns})"))
+            text = "INSERT INTO kept SELECT q.u, q.t, q.i, q.b, q.m, q.d FROM {rows}"
+            Statement(text, rows=ROWS, each=each).run(connection, rows)
+            kept.append(sorted(connection.execute(sa.text("SELECT * FROM kept")), key=str))
+        connection.execute(sa.text("DROP TABLE kept"))
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == len(rows)
+
+
+#: As columns are made, whether on SQLite or not.
+_KINDS = {
+    True: ("CHAR(32)", "TEXT", "BIGINT", "BOOLEAN", "DATETIME", "DATE"),
+    False: ("uuid", "text", "bigint", "boolean", "timestamptz", "date"),
+}
+
+
 def test_times_of_another_zone_and_long_numbers_arrive_exactly(house: House) -> None:
     shanghai = datetime(2027, 6, 7, 12, 0, 0, 1, tzinfo=timezone(timedelta(hours=8)))
     row = {"u": ids.new_id(), "t": "'\"\\碳\n😀", "i": 2**62, "b": None, "m": shanghai, "d": date(2027, 6, 7)}

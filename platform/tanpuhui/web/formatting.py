@@ -31,7 +31,7 @@ class Amount(NamedTuple):
 
     def __html__(self) -> Markup:
         """The same for a page, where the unit may be marked as of another language."""
-        return Markup("{}\N{NO-BREAK SPACE}{}" if self.unit else "{}").format(self.number, self.unit)
+        return Markup("{}\N{NO-BREAK SPACE}{}").format(*self) if self.unit else escape(self.number)
 
 
 class Named(Protocol):
