@@ -243,4 +243,4 @@ def steps_of(session: Session, campaign_id: UUID) -> list[CampaignStep]:
     return sorted(session.exec(query), key=lambda one: (one.due_at, _ORDER.index(one.step)))
 
 
-JOB = Job("campaigns", timedelta(minutes=1), tick)
+JOB = Job("campaigns", N_("按时推进活动的每一步"), timedelta(minutes=1), tick)

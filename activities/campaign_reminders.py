@@ -20,6 +20,7 @@ from activities.occasions import Occasion
 from tanpuhui import clock
 from tanpuhui.db import session_on
 from tanpuhui.errors import CampaignMovedOn, NotFound
+from tanpuhui.i18n import N_
 from tanpuhui.inbox import Message, Note, tell
 from tanpuhui.jobs import Job
 from tanpuhui.letters import Letter
@@ -153,4 +154,4 @@ def tell_due(_house: House, connection: Connection, now: datetime) -> None:
     connection.execute(sa.delete(CampaignReminder).where(col(CampaignReminder.campaign_id).in_(gone)))
 
 
-JOB = Job("campaign_reminders", timedelta(minutes=1), tell_due)
+JOB = Job("campaign_reminders", N_("提醒居民活动明天开始"), timedelta(minutes=1), tell_due)

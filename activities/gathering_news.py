@@ -20,6 +20,7 @@ from activities.sign_ups import SignUp
 from tanpuhui import clock
 from tanpuhui.db import session_on
 from tanpuhui.errors import NotFound
+from tanpuhui.i18n import N_
 from tanpuhui.inbox import Message, Note, tell
 from tanpuhui.jobs import Job
 from tanpuhui.letters import Letter
@@ -145,4 +146,4 @@ def tell_due(_house: House, connection: Connection, now: datetime) -> None:
     _tell(connection, now)
 
 
-JOBS = (Job("gathering_news", timedelta(minutes=1), tell_due),)
+JOBS = (Job("gathering_news", N_("通知报名的人活动有变化"), timedelta(minutes=1), tell_due),)

@@ -11,6 +11,7 @@ from sqlmodel import col
 from activities.actions import Action, ActionVoid
 from activities.events import ActionConfirmed, ActionRejected, ActionVoided
 from activities.reviews import ActionReview
+from tanpuhui.i18n import N_
 from tanpuhui.inbox import Note, tell
 from tanpuhui.letters import Letter
 from tanpuhui.subscribers import Later
@@ -58,7 +59,7 @@ def _note(event: ActionVoided | ActionConfirmed | ActionRejected, resident_id: U
 
 
 #: The relay tells the resident; redelivered, the message is there already.
-TELLING_VOIDED = Later("inbox.voided", (ActionVoided,), _tell)
-TELLING_REVIEWED = Later("inbox.reviewed", (ActionConfirmed, ActionRejected), _tell)
+TELLING_VOIDED = Later("inbox.voided", N_("通知居民记录被撤销"), (ActionVoided,), _tell)
+TELLING_REVIEWED = Later("inbox.reviewed", N_("通知居民审核结果"), (ActionConfirmed, ActionRejected), _tell)
 
 LETTERS = (VOIDED, REPLACED, CONFIRMED, REJECTED)

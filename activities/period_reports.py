@@ -173,7 +173,7 @@ def _order_due(house: House, connection: Connection, now: datetime) -> None:
     _begin(house)
 
 
-JOB = Job("period_reports", timedelta(minutes=10), _order_due)
+JOB = Job("period_reports", N_("安排月报和年报"), timedelta(minutes=10), _order_due)
 
 
 # --- making ------------------------------------------------------------------------------------------------

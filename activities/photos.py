@@ -21,6 +21,7 @@ from activities.reviews import ActionReview, ReviewState
 from tanpuhui import audit, clock
 from tanpuhui.db import Statement
 from tanpuhui.errors import NotFound, PhotoSeenBefore
+from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.schema import Guard
 from tanpuhui.sessions import Principal
@@ -195,4 +196,4 @@ def _decided() -> Any:
     return ~sa.exists().where(col(ActionReview.action_id) == col(ActionPhoto.action_id), waiting)
 
 
-JOB = Job("photos", timedelta(hours=1), tidy)
+JOB = Job("photos", N_("删除不再需要的照片"), timedelta(hours=1), tidy)

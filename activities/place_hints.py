@@ -22,6 +22,7 @@ from activities.events import ActionRecorded
 from activities.known import Known, KnownCode
 from activities.signals import Sighting, Signal, SignalKind, raise_signals
 from tanpuhui.db import Statement, enum_type
+from tanpuhui.i18n import N_
 from tanpuhui.people import PRESENT, Document
 from tanpuhui.subscribers import Later
 
@@ -122,7 +123,7 @@ def _flag(connection: Connection, events: Sequence[ActionRecorded]) -> None:
 
 
 #: Behind the relay a scan from far away becomes a signal; redelivered, it is there already.
-FLAGGING_FAR = Later("place_hints.far", (ActionRecorded,), _flag)
+FLAGGING_FAR = Later("place_hints.far", N_("标出离点位远的扫码"), (ActionRecorded,), _flag)
 
 
 def far_among(connection: Connection, action_ids: Iterable[UUID]) -> set[UUID]:

@@ -27,6 +27,7 @@ from activities.sites import Site
 from activities.voiding import first_id
 from tanpuhui import clock
 from tanpuhui.errors import RotatingCodeExpired, SiteNotOpen, SlipUsed
+from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.rooms import House
 
@@ -54,7 +55,7 @@ def look(house: House, connection: Connection, moment: datetime) -> None:
     raise_signals(connection, SignalKind.DEVICE, shared(connection, moment, at_hand.signal_device_accounts))
 
 
-JOBS = (Job("signals", EVERY, look),)
+JOBS = (Job("signals", N_("查看扫码有没有异常"), EVERY, look),)
 
 
 # --- many at once ------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from activities.sites import Site
 from tanpuhui import clock, ids
 from tanpuhui.config import Settings
 from tanpuhui.db import enum_type
+from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.rooms import House
 from tanpuhui.schema import Guard
@@ -263,4 +264,4 @@ def draw_due(house: House, connection: Connection, now: datetime) -> None:
             left -= draw(house, connection, scope, month, now)
 
 
-JOBS = (Job("spot_checks", timedelta(hours=1), draw_due),)
+JOBS = (Job("spot_checks", N_("随机抽取要抽查的记录"), timedelta(hours=1), draw_due),)

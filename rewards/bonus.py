@@ -35,6 +35,7 @@ from rewards.pools import CampaignPool, count_granted, level, locked_pool, pools
 from tanpuhui import clock, outbox
 from tanpuhui.db import session_on
 from tanpuhui.figures import Contribution, Feed
+from tanpuhui.i18n import N_
 from tanpuhui.inbox import Note, tell
 from tanpuhui.letters import Letter
 from tanpuhui.people import ResidentStatus, take_turn
@@ -290,6 +291,7 @@ def _contributions(_connection: Connection, events: Sequence[Bonus]) -> Iterator
 #: A batch is small: its residents' turns are held while it is decided.
 GRANTING = Later(
     "campaign bonus",
+    N_("发放活动加分"),
     (ActionRecorded, ActionConfirmed, ActionVoided, CampaignAdvanced, CampaignCancelled),
     follow,
     batch=200,

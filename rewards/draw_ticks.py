@@ -14,6 +14,7 @@ from rewards.draw_letters import CALLED_OFF, WON
 from rewards.draws import PAUSE, Draw, DrawEntry, open_seed
 from rewards.published_draws import tickets_of
 from tanpuhui.db import session_on
+from tanpuhui.i18n import N_
 from tanpuhui.inbox import Note, tell
 from tanpuhui.jobs import Job
 from tanpuhui.people import take_turn
@@ -124,4 +125,4 @@ def _give_back(session: Session) -> None:
             tell(session.connection(), [Note(CALLED_OFF, entry.resident_id, str(draw.id), about)])
 
 
-JOB = Job("draws", timedelta(minutes=1), tick)
+JOB = Job("draws", N_("按时推进抽奖的每一步"), timedelta(minutes=1), tick)

@@ -24,6 +24,7 @@ from rewards.ledger import EXPIRED_PROGRAMME, Posting, account_of
 from rewards.rules import expiry, lifetimes
 from tanpuhui import clock
 from tanpuhui.db import Statement, enum_type
+from tanpuhui.i18n import N_
 from tanpuhui.inbox import Note, tell
 from tanpuhui.jobs import Job
 from tanpuhui.letters import Letter
@@ -208,4 +209,4 @@ def _note(path: str, day: date, step: ExpiryStep, now: datetime) -> Note:
     return Note(EXPIRING, UUID(path.partition(":")[2]), f"{day.isoformat()}:{step.value}", told, told_at=now)
 
 
-JOB = Job("points expiry", timedelta(minutes=1), tick)
+JOB = Job("points expiry", N_("处理到期的积分"), timedelta(minutes=1), tick)

@@ -11,6 +11,7 @@ from rewards.redemptions import about_to_lapse, lapse
 from rewards.vouchers import Held, Redemption, own_voucher
 from tanpuhui.db import session_on
 from tanpuhui.errors import NotFound
+from tanpuhui.i18n import N_
 from tanpuhui.inbox import Note, tell
 from tanpuhui.jobs import Job
 from tanpuhui.letters import Letter
@@ -55,6 +56,6 @@ def _remind(_house: House, connection: Connection, now: datetime) -> None:
 
 #: Two jobs, because each takes residents' turns before it takes any other.
 JOBS = (
-    Job("lapse vouchers", timedelta(minutes=5), _lapse),
-    Job("remind of vouchers", timedelta(hours=1), _remind),
+    Job("lapse vouchers", N_("让过期的兑换券失效"), timedelta(minutes=5), _lapse),
+    Job("remind of vouchers", N_("提醒居民兑换券快到期了"), timedelta(hours=1), _remind),
 )

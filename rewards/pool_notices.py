@@ -18,6 +18,7 @@ from rewards.reward_pools import RewardPool, managed_pool, own_pools, runs_out_o
 from tanpuhui import clock, ids
 from tanpuhui.db import enum_type, session_on
 from tanpuhui.errors import NotFound
+from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.sessions import Principal
 
@@ -121,7 +122,7 @@ def _write(session: Session, pool: RewardPool, kind: PoolNoticeKind, now: dateti
     session.flush()
 
 
-JOB = Job("pools that run low", timedelta(minutes=5), tick)
+JOB = Job("pools that run low", N_("提醒奖励预算快用完了"), timedelta(minutes=5), tick)
 
 
 # --- reading -----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from rewards.seals import LEVELS, WIDTH, Tags, owner_of
 from rewards.verify_ledger import EMPTY, NO_ROOT, content_of, leaf_of, pair, root_of
 from tanpuhui import clock
 from tanpuhui.db import Statement, insert_statement
+from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.rooms import House
 
@@ -249,4 +250,4 @@ def split(hashes: str) -> list[str]:
     return [hashes[at : at + 64] for at in range(0, len(hashes), 64)]
 
 
-JOB = Job("seals", timedelta(minutes=1), seal)
+JOB = Job("seals", N_("封存积分账"), timedelta(minutes=1), seal)

@@ -17,6 +17,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
 from tanpuhui.db import session_on
+from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.rooms import House
 from tanpuhui.verify_audit import FORMAT, NOTHING, breaches, link_of
@@ -157,4 +158,4 @@ def broken(connection: Connection) -> Iterator[str]:
             yield f"{entry.deed} of {entry.subject} ({entry.id}) of {entry.at:%Y-%m-%d} was put in past the chain"
 
 
-JOB = Job("audit_chain", timedelta(minutes=1), seal)
+JOB = Job("audit_chain", N_("封存操作记录"), timedelta(minutes=1), seal)

@@ -21,6 +21,7 @@ from sqlmodel import Field, SQLModel
 from tanpuhui import participants, period_figures
 from tanpuhui.db import Statement
 from tanpuhui.events import Event, event_class
+from tanpuhui.i18n import N_
 from tanpuhui.measures import MEASURES, Measured
 from tanpuhui.participants import Cell, Change
 from tanpuhui.subscribers import Later
@@ -285,7 +286,9 @@ def _sum_up(connection: Connection, feeds: Sequence[Feed], events: Sequence[Even
 def figures_subscriber(feeds: Sequence[Feed]) -> Later:
     """The later subscriber that keeps the figures."""
     hears = tuple({event: None for feed in feeds for event in feed.hears})
-    return Later("figures", hears, lambda connection, events: fold(connection, feeds, events))
+    return Later(
+        "figures", N_("计入统计数"), hears, lambda connection, events: fold(connection, feeds, events)
+    )
 
 
 # --- rebuild -----------------------------------------------------------------------------------------------

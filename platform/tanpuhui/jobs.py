@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """Work to be done every `every`, counted from the epoch in UTC. `run` works in the claim's transaction.
+    """Work to be done every `every`, counted from the epoch in UTC. `title`: what it does, for people; `name` is for the database.
+
+    `run` works in the claim's transaction.
 
     What takes long is worked out `ahead` of it, where nobody waits; what that returns runs in place of `run`.
     """
 
     name: str
+    title: str
     every: timedelta
     run: Callable[["House", Connection, datetime], None]
     ahead: Callable[["House"], Callable[["House", Connection, datetime], None]] | None = None

@@ -99,40 +99,48 @@ def look(house: "House", connection: Connection, now: datetime) -> list[Found]:
 LAG, GRACE = timedelta(minutes=10), timedelta(minutes=10)
 
 
-def _parked(_house: "House", connection: Connection, _now: datetime) -> Sequence[Row]:
+def _parked(house: "House", connection: Connection, _now: datetime) -> Sequence[Row]:
     """Reads the failures that are parked, by their index."""
-    words = N_("事件 %(position)s：%(subscriber)s 放弃了它")
+    words = N_("事件 %(position)s：“%(subscriber)s”反复没有成功")
+    titles = house.later_titles
     return [
-        Row(words, {"position": one.position, "subscriber": one.subscriber}, "bureau.parked")
+        Row(
+            words,
+            {"position": one.position, "subscriber": Text(titles.get(one.subscriber, one.subscriber))},
+            "bureau.parked",
+        )
         for one in outbox.parked(connection)
     ]
 
 
 def _lagging(house: "House", connection: Connection, _now: datetime) -> Sequence[Row]:
     """Reads the cursor of each subscriber and the first event behind it."""
-    late = {one.name: outbox.lag_seconds(connection, [one]) for one in house.later}
-    words = N_("%(subscriber)s 落后 %(minutes)s 分钟")
+    late = {one.title: outbox.lag_seconds(connection, [one]) for one in house.later}
+    words = N_("“%(subscriber)s”落后 %(minutes)s 分钟")
     return [
-        Row(words, {"subscriber": name, "minutes": int(seconds // 60)}, "bureau.parked")
-        for name, seconds in sorted(late.items(), key=lambda item: -item[1])
+        Row(words, {"subscriber": Text(title), "minutes": int(seconds // 60)}, "bureau.parked")
+        for title, seconds in sorted(late.items(), key=lambda item: -item[1])
         if seconds > LAG.total_seconds()
     ]
 
 
 def _idle_jobs(house: "House", connection: Connection, now: datetime) -> Sequence[Row]:
-    """Reads the latest run of each job by its key, and the lease."""
+    """Reads the lease, and the latest run of each job by its key.
+
+    Where no process leads, that is all there is to say; where one has only just begun, nothing is late yet.
+    """
     runs, lease = (sa.inspect(table).local_table for table in (JobRun, Lease))
+    leads = connection.execute(sa.select(lease.c.renewed_at, lease.c.taken_at)).first()
+    if leads is None or now - leads.renewed_at > GRACE:
+        return [Row(N_("后台进程没有在运行，定时任务都停着：请运维人员启动它"), {}, "bureau.parked")]
+    if leads.taken_at is not None and now - leads.taken_at < GRACE:
+        return []
     rows = []
-    alive = connection.scalar(sa.select(sa.func.max(lease.c.renewed_at)))
-    if alive is None or now - alive > GRACE:
-        rows.append(Row(N_("后台进程没有在运行"), {}, "bureau.parked"))
     for job in (job for room in house.rooms for job in room.jobs):
         slot = connection.scalar(sa.select(sa.func.max(runs.c.slot)).where(runs.c.job == job.name))
         if slot is None or jobs.slot_of(job, now - GRACE) > slot:
-            words = (
-                N_("任务 %(job)s 没有按时运行，上次：%(last)s") if slot else N_("任务 %(job)s 还没有运行过")
-            )
-            rows.append(Row(words, {"job": job.name, "last": slot}, "bureau.parked"))
+            words = N_("“%(job)s”没有按时运行，上次：%(last)s") if slot else N_("“%(job)s”还没有运行过")
+            rows.append(Row(words, {"job": Text(job.title), "last": slot}, "bureau.parked"))
     return rows
 
 

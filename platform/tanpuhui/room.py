@@ -33,6 +33,7 @@ from tanpuhui import (
 from tanpuhui.bureau import populations, synergy, target_tasks, targets, told
 from tanpuhui.floor_holdings import HOLDINGS
 from tanpuhui.holdings import older
+from tanpuhui.i18n import N_
 from tanpuhui.rooms import House, Invariant, Room
 from tanpuhui.trail_words import TRAIL
 
@@ -314,11 +315,11 @@ room = Room(
     commands=_commands,
     same_transaction=(inbox.GREETING,),
     jobs=(
-        jobs.Job("housekeeping", timedelta(hours=1), _housekeeping),
+        jobs.Job("housekeeping", N_("删除过了保存期的数据"), timedelta(hours=1), _housekeeping),
         audit_chain.JOB,
-        jobs.Job("feedback", timedelta(days=1), feedback.close_answered),
+        jobs.Job("feedback", N_("办结答复后没有回音的来信"), timedelta(days=1), feedback.close_answered),
         told.JOB,
-        jobs.Job("target-reminders", timedelta(hours=1), target_tasks.remind),
+        jobs.Job("target-reminders", N_("提醒目标和任务快到期了"), timedelta(hours=1), target_tasks.remind),
     ),
     reference=(divisions.DIVISIONS_FILE,),
     invariants=(

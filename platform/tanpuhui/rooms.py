@@ -139,6 +139,11 @@ class House:
         own = tuple(subscriber for room in self.rooms for subscriber in room.later)
         return (figures_subscriber(self.feeds), *own)
 
+    @property
+    def later_titles(self) -> dict[str, str]:
+        """What each subscriber behind the relay does, in words, by its name."""
+        return {one.name: one.title for one in self.later}
+
     @cached_property
     def relay(self) -> outbox.Relay:
         """The relay of this process."""

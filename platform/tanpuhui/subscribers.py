@@ -28,9 +28,13 @@ class SameTransaction:
 
 @dataclass(frozen=True)
 class Later:
-    """A subscriber that runs behind the relay. It must not mind an order other than that of recording."""
+    """A subscriber that runs behind the relay. It must not mind an order other than that of recording.
+
+    `title`: what it does, for people; `name` is for the database.
+    """
 
     name: str
+    title: str
     hears: tuple[type[Event], ...]
     handle: Callable[[Connection, Sequence[Any]], None]
     batch: int = 1000

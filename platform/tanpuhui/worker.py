@@ -31,7 +31,7 @@ JOB_TICK_SECONDS = 20
 
 
 class Lease(SQLModel, table=True):
-    """Who leads, and until when unless renewed."""
+    """Who leads, since when, and until when unless renewed. `taken_at` is empty where a process of an older release leads."""
 
     __tablename__ = "lease"
 
@@ -39,12 +39,14 @@ class Lease(SQLModel, table=True):
     holder: str = Field(max_length=80)
     renewed_at: datetime
     expires_at: datetime
+    taken_at: datetime | None = None
 
 
 _TAKE = sa.text(
-    "INSERT INTO lease (name, holder, renewed_at, expires_at) VALUES ('worker', :holder, :now, :until) "
+    "INSERT INTO lease (name, holder, renewed_at, expires_at, taken_at) VALUES ('worker', :holder, :now, :until, :now) "
     "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at, "
-    "expires_at = excluded.expires_at WHERE lease.holder = excluded.holder OR lease.expires_at < :now"
+    "expires_at = excluded.expires_at, "
+    "taken_at = CASE WHEN lease.holder = excluded.holder THEN lease.taken_at ELSE excluded.taken_at END WHERE lease.holder = excluded.holder OR lease.expires_at < :now"
 ).bindparams(*(sa.bindparam(name, type_=UTCDateTime()) for name in ("now", "until")))
 
 

@@ -73,7 +73,7 @@ def _scan_beside_two_relays(world: World, relay: Callable[[House], Relay]) -> li
     """Record scans from four threads while two relays run; how often each event was heard."""
     with world.house.db.transaction() as connection:
         connection.execute(sa.text("CREATE TABLE heard (subject varchar(36) PRIMARY KEY, times integer)"))
-    listener = Later("listener", (ActionRecorded,), _count, batch=20)
+    listener = Later("listener", "listener", (ActionRecorded,), _count, batch=20)
     houses = [_like(world, listener), _like(world, listener)]
     code, residents = world.code("own_cup"), world.residents(120)
 
@@ -158,7 +158,7 @@ class _Poison:
 def _live_through_poison(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[House, _Poison, list[str]]:
     """Five scans, the third of which is poison to a listener; an hour of relaying."""
     poison = _Poison()
-    house = _like(world, Later("listener", (ActionRecorded,), poison.handle))
+    house = _like(world, Later("listener", "listener", (ActionRecorded,), poison.handle))
     code = world.code("own_cup")
     made = [world.scan(resident, code)["action"]["id"] for resident in world.residents(5)]
     poison.poison = made[2]

@@ -51,14 +51,14 @@ def until(true: Callable[[], bool], seconds: float = 15) -> bool:
     ],
 )
 def test_slots_are_counted_from_the_epoch(every: timedelta, moment: str, slot: str) -> None:
-    job = Job("j", every, lambda *_args: None)
+    job = Job("j", "j", every, lambda *_args: None)
     found = slot_of(job, datetime.fromisoformat(moment).replace(tzinfo=UTC))
     assert found == datetime.fromisoformat(slot).replace(tzinfo=UTC)
 
 
 def test_each_slot_runs_once_whoever_ticks(houses: list[House]) -> None:
     ran: list[datetime] = []
-    job = Job("tick", timedelta(hours=1), lambda _house, _connection, now: ran.append(now))
+    job = Job("tick", "tick", timedelta(hours=1), lambda _house, _connection, now: ran.append(now))
     moment = datetime(2027, 6, 7, 4, 10, tzinfo=UTC)
     results = at_once([lambda h=h: run_due(h, job, moment) for h in houses * 4])
     assert (sorted(results), ran) == ([False] * 7 + [True], [moment])
@@ -77,7 +77,7 @@ def test_a_job_killed_half_way_frees_its_slot_and_leaves_nothing(house: House) -
         if broken:
             raise KeyboardInterrupt
 
-    job = Job("fragile", timedelta(hours=1), work)
+    job = Job("fragile", "fragile", timedelta(hours=1), work)
     with pytest.raises(KeyboardInterrupt):
         run_due(house, job, clock.now())
     assert contents(house)["stored_answer"] == {}
@@ -231,7 +231,10 @@ def test_a_failing_job_stops_neither_the_others_nor_the_worker(
         raise ValueError("a mistake in a job")
 
     every = timedelta(hours=1)
-    own = Room("test", jobs=(Job("bad", every, fail), Job("good", every, lambda *_args: ran.append("good"))))
+    own = Room(
+        "test",
+        jobs=(Job("bad", "bad", every, fail), Job("good", "good", every, lambda *_args: ran.append("good"))),
+    )
     house.rooms = (own,)
     found = Worker(house)
     found._run_jobs()
@@ -254,7 +257,7 @@ def test_a_job_that_meets_an_outage_waits_for_the_next_tick(
         if ran.count("away") == 1:
             raise Unavailable
 
-    house.rooms = (Room("test", jobs=(Job("away", timedelta(hours=1), meet),)),)
+    house.rooms = (Room("test", jobs=(Job("away", "away", timedelta(hours=1), meet),)),)
     found = Worker(house)
     found._renew()
     for _ in range(3):

@@ -67,7 +67,7 @@ def writer(name: str, before: Handle = lambda _connection, _events: None) -> Han
 def relay(house: House, **handlers: Handle) -> Relay:
     """A relay of its own over `house`, bringing `Noted` to the handlers."""
     house.__dict__["later"] = tuple(
-        Later(name, (Noted,), writer(name, handler), batch=5) for name, handler in handlers.items()
+        Later(name, name, (Noted,), writer(name, handler), batch=5) for name, handler in handlers.items()
     )
     return Relay(house)
 

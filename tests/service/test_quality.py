@@ -15,6 +15,7 @@ from rewards.pools import CampaignPool
 from rewards.reward_pools import set_budget
 from tanpuhui import clock, jobs, outbox, quality
 from tanpuhui.db import session_on
+from tanpuhui.i18n import translated
 from tanpuhui.jobs import JobRun
 from tanpuhui.outbox import EventFailure
 from tanpuhui.staff import Role
@@ -57,34 +58,68 @@ def test_parked_events_and_what_lags_behind(world: World) -> None:
         ),
     )
     assert values(found(world)["parked"], "position") == [7]
+    officer = browser(world, world.officer)
+    for address in ("/bureau/quality", "/bureau/parked"):
+        page = officer.get(address)
+        assert "计入统计数" in page, address
+    told = world.call("GET", "/quality", world.token(world.officer, Role.OFFICER)).get_json()["checks"]
+    assert next(one["rows"][0]["text"] for one in told if one["key"] == "parked").startswith(
+        "事件 7：“计入统计数”"
+    )
     with world.house.db.transaction() as connection:
         assert outbox.deliver_again(connection, "figures", 7)
     assert found(world)["parked"] == []
     world.scan(world.resident(), world.code("clean_plate"))
     assert found(world)["lag"] == []
     with later(minutes=12):
-        assert "figures" in values(found(world)["lag"], "subscriber")
+        assert quality.Text("计入统计数") in values(found(world)["lag"], "subscriber")
         with world.house.db.session() as session:
             session.exec(sa.delete(EventFailure))  # type: ignore[call-overload]
         world.house.relay.drain()
         assert found(world)["lag"] == []
 
 
+def lead(world: World, **times: Any) -> None:
+    """What a worker that leads has written of itself."""
+    with world.house.db.session() as session:
+        session.merge(Lease(name="worker", holder="x", expires_at=clock.now(), **times))
+
+
 def test_jobs_that_do_not_run(world: World) -> None:
     every = [job for room in world.house.rooms for job in room.jobs]
-    assert len(found(world)["jobs"]) == min(len(every) + 1, quality.SHOWN)
+    (row,) = found(world)["jobs"]
+    assert "后台进程没有在运行" in row.words
     now = clock.now()
-    add(
-        world,
-        Lease(name="worker", holder="x", renewed_at=now, expires_at=now),
-        *(JobRun(job=job.name, slot=jobs.slot_of(job, now), ran_at=now) for job in every),
-    )
+    lead(world, renewed_at=now, taken_at=now - timedelta(minutes=1))
+    assert found(world)["jobs"] == []  # it has just begun
+    lead(world, renewed_at=now, taken_at=now - timedelta(minutes=11))
+    assert values(found(world)["jobs"], "job") == [quality.Text(job.title) for job in every][: quality.SHOWN]
+    add(world, *(JobRun(job=job.name, slot=jobs.slot_of(job, now), ran_at=now) for job in every))
     assert found(world)["jobs"] == []
     with later(minutes=25):
-        late = found(world)["jobs"]
-        assert late[0].words == "后台进程没有在运行"
-        assert {"seals"} < set(values(late[1:], "job"))
-        assert "housekeeping" not in values(late[1:], "job") or clock.now().minute >= 10
+        (row,) = found(world)["jobs"]
+        assert "后台进程没有在运行" in row.words
+        lead(world, renewed_at=clock.now(), taken_at=now)
+        late = {one.words for one in values(found(world)["jobs"], "job")}
+        assert "封存积分账" in late
+        assert "删除过了保存期的数据" not in late or clock.now().minute >= 10
+        lead(world, renewed_at=clock.now(), taken_at=None)  # of an older release: it may have led for long
+        assert late <= {one.words for one in values(found(world)["jobs"], "job")}
+        page = browser(world, world.officer).get("/bureau/quality")
+        assert "“封存积分账”没有按时运行" in page
+        assert not [job.name for job in every if f"“{job.name}”" in page or f"任务 {job.name}" in page]
+        english = browser(world, world.officer, "en").get("/bureau/quality")
+        assert "Seal the ledger of points" in english
+
+
+def test_what_runs_in_the_background_is_told_in_words(world: World) -> None:
+    """Every job and every subscriber has words of its own, in both languages."""
+    titles = [job.title for room in world.house.rooms for job in room.jobs]
+    titles += [one.title for one in world.house.later]
+    assert len(set(titles)) == len(titles)
+    for title in titles:
+        assert not title.isascii()
+        assert translated(title, "en").isascii(), title
 
 
 def test_letters_that_wait_too_long(world: World) -> None:

@@ -122,7 +122,8 @@ def parked() -> Answer:
     with house().db.reading() as connection:
         failures = outbox.parked(connection)
         lag = outbox.lag_seconds(connection, house().later)
-    return render_template("bureau/parked.html", failures=failures, lag=lag)
+    titles = house().later_titles
+    return render_template("bureau/parked.html", failures=failures, lag=lag, titles=titles)
 
 
 @blueprint.post("/bureau/parked")

@@ -17,6 +17,7 @@ from tanpuhui.bureau.participation import NUMBERS, Period, statistics
 from tanpuhui.bureau.rollups import sums
 from tanpuhui.bureau.suppression import Sum, left_out, told
 from tanpuhui.bureau.withholding import UNITS, Cell, offered, withheld
+from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.participants import ALL
 from tanpuhui.periods import CalendarPeriod
@@ -69,7 +70,7 @@ def _ahead(house: House) -> Callable[[House, Connection, datetime], None]:
     return lambda _house, connection, now: _keep(connection, decisions, now)
 
 
-JOB = Job("withholding", timedelta(minutes=10), decide, ahead=_ahead)
+JOB = Job("withholding", N_("决定哪些小数目不公布"), timedelta(minutes=10), decide, ahead=_ahead)
 
 
 def _decisions(connection: Connection) -> list[_Decision]:
