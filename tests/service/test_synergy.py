@@ -25,7 +25,7 @@ from tanpuhui.measures import POLLUTANTS
 from tanpuhui.staff import Role
 from tests.browser import browser
 from tests.threads import at_once, codes
-from tests.world import STREET, World
+from tests.world import DISTRICT, STREET, World
 
 TODAY = clock.today()
 YEAR = TODAY.year
@@ -56,10 +56,19 @@ def enter(world: World, substance: str, kilograms: int, **more: Any) -> Emission
     return enter_total(world.house, world.officer, total_in(substance, kilograms, **more))
 
 
-def read(world: World, within: Period = WHOLE_YEAR, kind: str | None = None) -> Synergy:
+def read(
+    world: World, within: Period = WHOLE_YEAR, kind: str | None = None, *, see_all: bool = True
+) -> Synergy:
     world.house.relay.drain()
     with world.house.db.snapshot() as connection:
-        return synergy(connection, within, kind)
+        return synergy(connection, within, DISTRICT, kind, see_all=see_all)
+
+
+def five_scan(world: World, kind: str, **more: Any) -> None:
+    """Five residents do the same: enough that it is told."""
+    code = world.code(kind)
+    for resident in world.residents(5):
+        world.scan(resident, code, **more)
 
 
 def audited(world: World) -> list[audit.AuditEntry]:
@@ -167,6 +176,36 @@ def test_a_figure_whose_actions_were_all_taken_back_counts_for_nothing(world: Wo
     figure(world, actions=0)
     found = read(world)
     assert (found.own.kinds, found.own.numbers["actions"]) == ([], 0)
+
+
+def test_kinds_of_a_few_people_are_left_out_of_every_sum(world: World) -> None:
+    """What is told of all kinds is the sum of those that are told, so no kind comes back by subtraction, over whatever days."""
+    five_scan(world, "clean_plate")
+    five_scan(world, "own_cup")
+    world.scan(world.resident(), world.code("bike_trip"), quantity="2")
+    for within in (WHOLE_YEAR, Period(TODAY - timedelta(days=3), TODAY), Period(TODAY, TODAY)):
+        found = read(world, within, see_all=False)
+        assert "bike_trip" in found.withheld
+        assert found.kinds == ["bike_trip", "clean_plate", "own_cup"]
+        shown = [kind.kind for kind in (*found.own.kinds, *found.city.kinds)]
+        assert sorted([*shown, *found.withheld]) == found.kinds
+        assert found.own.numbers["actions"] == 5 * len(shown)
+        assert found.city.numbers["actions"] == 0
+        alone = read(world, within, "bike_trip", see_all=False)
+        assert (alone.withheld, alone.city.kinds, alone.city.numbers["actions"]) == (["bike_trip"], [], 0)
+        assert (
+            read(world, within).city.numbers["actions"] == 1
+        )  # the control: with every kind in the sums it is found
+    page = browser(world, world.officer).get("/bureau/synergy")
+    assert "没有算进来：" in page
+    assert "bike_trip" in ask(world)["withheld"]
+    seen = ask(world, reason="核对投诉")
+    assert (seen["withheld"], seen["city"]["actions"]) == ([], 1)
+    with world.house.db.reading_session() as session:
+        (entry,) = session.exec(
+            select(audit.AuditEntry).where(audit.AuditEntry.deed == "statistics.seen")
+        ).all()
+    assert (entry.actor_id, entry.reason) == (world.officer.id, "核对投诉")
 
 
 # --- the year's totals -------------------------------------------------------------------------------------
@@ -305,14 +344,14 @@ def text_of(page: str) -> str:
 
 
 def test_the_page_says_what_is_undefined_and_why(world: World) -> None:
-    world.scan(world.resident(), world.code("clean_plate"))
+    five_scan(world, "clean_plate")
     world.house.relay.drain()
     me = browser(world, world.officer)
     said = text_of(me.get("/bureau/synergy"))
     assert me.status == 200
     assert "污染当量 未定义" in said
-    assert "NO x 暂无因子 0 / 1 – 未定义 未定义 没有一条记录有这种污染物的因子。" in said
-    assert "本区的协同指标现在还算不出来。 这段时间本区 1 条记录的行为都还没有污染物因子。" in said
+    assert "NO x 暂无因子 0 / 5 – 未定义 未定义 没有一条记录有这种污染物的因子。" in said
+    assert "本区的协同指标现在还算不出来。 这段时间本区 5 条记录的行为都还没有污染物因子。" in said
     assert "看市级核算的部分" not in said  # nothing there either
     assert "还没有填写。平台不自带任何排放总量" in said
     assert "5,000 千克 NOx ÷ 0.95 = 5,263.16" in said
@@ -320,8 +359,8 @@ def test_the_page_says_what_is_undefined_and_why(world: World) -> None:
 
 def test_the_page_leads_from_what_is_undefined_to_the_citys_part(world: World) -> None:
     """With the shipped factors only the shared bike has pollutants, and the city credits it."""
-    world.scan(world.resident(), world.code("clean_plate"))
-    world.scan(world.resident(), world.code("bike_trip"), quantity="2")
+    five_scan(world, "clean_plate")
+    five_scan(world, "bike_trip", quantity="2")
     world.house.relay.drain()
     me = browser(world, world.officer)
     page = me.get("/bureau/synergy")
@@ -331,7 +370,7 @@ def test_the_page_leads_from_what_is_undefined_to_the_citys_part(world: World) -
     assert 'href="/bureau/factors"' in page
     assert "哪些行为减污又降碳" not in page  # no empty picture
     world.publish_factor("own_cup", valid_from=clock.today(), nox_ng=5_000_000)
-    world.scan(world.resident(), world.code("own_cup"))
+    five_scan(world, "own_cup")
     world.house.relay.drain()
     page = me.get("/bureau/synergy")
     assert "现在还算不出来" not in page
@@ -339,13 +378,13 @@ def test_the_page_leads_from_what_is_undefined_to_the_citys_part(world: World) -
 
 
 def test_the_page_shows_the_citys_part_apart(world: World) -> None:
-    world.scan(world.resident(), world.code("bike_trip"), quantity="2")
+    five_scan(world, "bike_trip", quantity="2")
     world.house.relay.drain()
     page = browser(world, world.officer).get("/bureau/synergy")
     own, city = text_of(page).split("市级已核算的部分呢？")
     assert "本区记录 0" in own
     assert (
-        "NO x 0.097 克 1 / 1 0.09 千克 0.0001026 未定义 第一象限：减污又降碳 还没有填写这一年的排放总量。"
+        "NO x 0.487 克 5 / 5 0.48 千克 0.0005131 未定义 第一象限：减污又降碳 还没有填写这一年的排放总量。"
         in city
     )
     assert "假定按烟尘计，不入合计" in city
@@ -413,10 +452,10 @@ def ask(world: World, **query: str) -> dict[str, Any]:
 
 
 def test_undefined_is_null_with_its_reason(world: World) -> None:
-    world.scan(world.resident(), world.code("clean_plate"))
-    world.scan(world.resident(), world.code("bike_trip"), quantity="2")
+    five_scan(world, "clean_plate")
+    five_scan(world, "bike_trip", quantity="2")
     found = ask(world)
-    assert (found["year"], found["kind"], found["emission_totals"]) == (YEAR, None, [])
+    assert (found["year"], found["kind"], found["emission_totals"], found["withheld"]) == (YEAR, None, [], [])
     assert found["own"]["equivalents"] == {"value": None, "of": []}
     assert [one["pollutant"] for one in found["own"]["pollutants"]] == list(POLLUTANTS)
     assert found["own"]["pollutants"][0] == {
@@ -429,7 +468,7 @@ def test_undefined_is_null_with_its_reason(world: World) -> None:
         "quadrant": None,
     }
     city = {one["pollutant"]: one for one in found["city"]["pollutants"]}
-    assert city["nox"]["equivalents"] == {"value": "0.000102628", "basis": "by_law"}
+    assert city["nox"]["equivalents"] == {"value": "0.000513142", "basis": "by_law"}
     assert city["pm25"]["equivalents"]["basis"] == "as_soot"
     assert city["voc"]["equivalents"] == {"value": None, "basis": "no_value"}
     assert city["co"]["elasticity"] == {"value": None, "reading": "no_emission_total"}

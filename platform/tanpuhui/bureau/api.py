@@ -62,6 +62,11 @@ class SynergyQuery(Query):
     from_: IsoDay | None = Field(None, alias="from")
     to: IsoDay | None = None
     kind: str | None = Field(None, max_length=32)
+    reason: str = Field(
+        "",
+        max_length=200,
+        description="Why numbers of a few people are needed; then none is withheld, and it is audited",
+    )
 
 
 class EmissionTotalOut(BaseModel):
@@ -144,7 +149,11 @@ class SynergyPartOut(BaseModel):
 
 
 class SynergyOut(BaseModel):
-    """Pollution beside carbon. `own` counts for the district; `city` is credited by the city and not in it."""
+    """Pollution beside carbon. `own` counts for the district; `city` is credited by the city and not in it.
+
+    `withheld` are kinds with records that are in no number: few people are behind them, or behind a neighbour from which it could be
+    worked out.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -153,6 +162,7 @@ class SynergyOut(BaseModel):
     kind: str | None
     year: int | None = Field(description="The year of the totals; null for a period not within one year")
     emission_totals: list[EmissionTotalOut]
+    withheld: list[str]
     own: SynergyPartOut
     city: SynergyPartOut
 
@@ -192,8 +202,14 @@ def blueprint(house: House) -> APIBlueprint:
     )
     def get_synergy(query: SynergyQuery) -> Response:
         may_read(house, machine())
+        within = period_or_month(query.from_, query.to)
+        if query.reason:
+            with house.db.session() as session:
+                subject = f"statistics:{within.first}..{within.last}"
+                audit.saw(session, machine(), subject, audit.reason(query.reason), kind=query.kind)
         with house.db.snapshot() as connection:
-            found = synergy(connection, period_or_month(query.from_, query.to), query.kind)
+            district = house.settings.district_code
+            found = synergy(connection, within, district, query.kind, see_all=bool(query.reason))
         return json_answer(
             {
                 "from": found.within.first.isoformat(),
@@ -203,6 +219,7 @@ def blueprint(house: House) -> APIBlueprint:
                 "emission_totals": [
                     total.model_dump(include=set(EmissionTotalOut.model_fields)) for total in found.totals
                 ],
+                "withheld": found.withheld,
                 "own": _part(found.own),
                 "city": _part(found.city),
             }

@@ -2,6 +2,9 @@
 
 The district's own actions and those that the city credits stand apart. What is undefined is None and is shown as
 undefined, never as 0. The sums themselves are in `tanpuhui.bureau.cocontrol`.
+
+Kinds of a few people, and what would give them away, are left out (`tanpuhui.bureau.told`), also from all sums: these say nothing that
+the kinds that are told do not say.
 """
 
 from collections.abc import Sequence
@@ -20,6 +23,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from tanpuhui import audit, clock
 from tanpuhui.bureau.cocontrol import Indicator, Pair, indicator, lawful_total
 from tanpuhui.bureau.participation import Period
+from tanpuhui.bureau.told import untold_kinds
 from tanpuhui.db import session_on
 from tanpuhui.errors import InvalidField
 from tanpuhui.i18n import N_
@@ -174,7 +178,8 @@ class Part:
 class Synergy:
     """The indicators of a period, of all kinds or of `kind`.
 
-    `year` is that of its `totals`, None if it is not within one year; `kinds` are those with records in the period.
+    `year` is that of its `totals`, None if it is not within one year; `kinds` are those with records in the period, `withheld` those of
+    them that are not told and are in no sum.
     """
 
     within: Period
@@ -182,14 +187,23 @@ class Synergy:
     year: int | None
     totals: list[EmissionTotal]
     kinds: list[str]
+    withheld: list[str]
     own: Part
     city: Part
 
 
-def synergy(connection: Connection, within: Period, kind: str | None = None) -> Synergy:
+def synergy(
+    connection: Connection,
+    within: Period,
+    district: str,
+    kind: str | None = None,
+    *,
+    see_all: bool = False,
+) -> Synergy:
     """The indicators of the period, of all kinds or of one. Raises InvalidField for an unknown kind.
 
-    Reductions are those of the period, totals those of the whole year: nothing is scaled.
+    Reductions are those of the period, totals those of the whole year: nothing is scaled. `see_all`: with nothing withheld, for who
+    gave a reason; the caller keeps it (`audit.saw`).
     """
     if kind is not None and kind not in _known_kinds(connection):
         raise InvalidField(errors=[{"field": "kind", "reason": N_("没有这种绿色行为。")}])
@@ -197,12 +211,15 @@ def synergy(connection: Connection, within: Period, kind: str | None = None) -> 
     entered = totals(connection, [year]) if year else []
     of_year = {total.substance: total.kilograms for total in entered} if year else None
     rows = [row for row in connection.execute(_by_kind(within)).mappings() if row["actions"]]
-    chosen = [row for row in rows if kind in {None, row["kind"]}]
+    untold = frozenset[str]() if see_all else untold_kinds(connection, within, district)
+    chosen = [row for row in rows if kind in {None, row["kind"]} and row["kind"] not in untold]
     own, city = (
         _part([_kind_part(row) for row in chosen if row["city_credited"] == credited], of_year)
         for credited in (False, True)
     )
-    return Synergy(within, kind, year, entered, sorted({row["kind"] for row in rows}), own, city)
+    kinds = sorted({row["kind"] for row in rows})
+    withheld = [one for one in kinds if one in untold and kind in {None, one}]
+    return Synergy(within, kind, year, entered, kinds, withheld, own, city)
 
 
 def _known_kinds(connection: Connection) -> set[str]:

@@ -68,13 +68,14 @@ def _page(entering: dict[str, str]) -> Answer:
     """The page; `entering` is what is wrong with the total that was sent."""
     may_read(house(), staff())
     within, errors = asked_period()
+    district = house().settings.district_code
     with house().db.snapshot() as connection:
         kind = request.args.get("kind") or None
         try:
-            found = synergy(connection, within, kind)
+            found = synergy(connection, within, district, kind)
         except InvalidField as error:
             errors |= form_errors(error)
-            found = synergy(connection, within)
+            found = synergy(connection, within, district)
         page = render_template(
             "bureau/synergy.html",
             found=found,

@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel
 
 from tanpuhui.bureau.participation import NUMBERS, Period, statistics
 from tanpuhui.bureau.rollups import sums
-from tanpuhui.bureau.suppression import Sum, left_out, told
+from tanpuhui.bureau.suppression import FEWEST, Sum, left_out, told
 from tanpuhui.bureau.withholding import UNITS, Cell, offered, withheld
 from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
@@ -332,6 +332,23 @@ def told_statistics(
         if reason:
             row.update(dict.fromkeys((*NUMBERS, "participants")))
     return rows
+
+
+def untold_kinds(connection: Connection, within: Period, district: str) -> frozenset[str]:
+    """The kinds whose numbers of these days are not told in the district: one of the calendar periods that make them up is withheld."""
+    pieces = {(piece.unit, piece.first) for piece in _pieces(within)}
+    hidden = _withheld(connection, {Cell(unit, first, district, ALL) for unit, first in pieces})
+    counts = SQLModel.metadata.tables["participant_count"].c
+    few = sa.select(counts.unit, counts.first, counts.kind).where(
+        counts.unit.in_({unit for unit, _ in pieces}),
+        counts.first.in_({first for _, first in pieces}),
+        counts.area == district,
+        counts.campaign == ALL,
+        counts.participants.between(1, FEWEST - 1),
+    )
+    untold = [(cell.unit, cell.first, cell.kind) for cell in hidden]
+    untold += [tuple(row) for row in connection.execute(few)]
+    return frozenset(kind for unit, first, kind in untold if (unit, first) in pieces and kind != ALL)
 
 
 def _pieces(within: Period) -> list[CalendarPeriod]:
