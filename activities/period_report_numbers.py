@@ -19,7 +19,6 @@ from activities.catalogue import ActionKind, EvidenceTier
 from activities.quantify.factors import POLLUTANTS, FactorVersion
 from activities.reviews import standing
 from tanpuhui import clock
-from tanpuhui.bureau.rollups import sums
 from tanpuhui.bureau.suppression import FEWEST, Sum, left_out, told
 from tanpuhui.bureau.told import told_sums
 from tanpuhui.divisions import Division
@@ -281,11 +280,11 @@ def _people(
     streets = {row.street: row.people for row in connection.execute(by_street)}
     everybody = connection.scalar(sa.select(_PEOPLE).where(_these(period))) or 0
     tells = told(everybody) and ("whole", "", "") not in withheld
-    (row,) = sums(connection, [period], [district])
-    new = row["newcomers"] or 0
+    (row,) = told_sums(connection, [period], [district])
+    new = row["newcomers"]
     return {
         "participants": everybody if tells else None,
-        "newcomers": new if tells and told(new) and told(everybody - new) else None,
+        "newcomers": new if tells and new is not None and told(everybody - new) else None,
         "street": {
             street: number if told(number) and ("street", street, "") not in withheld else None
             for street, number in sorted(streets.items())

@@ -140,6 +140,44 @@ def test_a_campaign_is_told_if_enough_people_are_in_it_and_beside_it(world: Worl
         assert {row["withheld"] for row in by_kind} == {FINE}
 
 
+def test_a_few_newcomers_do_not_come_back_by_subtraction(world: World) -> None:
+    """Neither from a quarter less its months, nor from the district less its 街镇; decided before or for this once."""
+    january, february = date(2026, 1, 5), date(2026, 2, 7)
+    fold(world.house, [deed(person, COMMUNITIES[0], "walk", january) for person in range(1, 10)])
+    fold(world.house, [deed(person, COMMUNITIES[2], "walk", january) for person in range(11, 20)])
+    fold(world.house, [deed(person, COMMUNITIES[0], "walk", february) for person in range(1, 10)])
+    fold(world.house, [deed(person, COMMUNITIES[2], "walk", february) for person in range(11, 23)])
+    months = [CalendarPeriod.parse("2026-01"), CalendarPeriod.parse("2026-02")]
+
+    def told_newcomers() -> dict[tuple[str, str], int | None]:
+        periods = [*months, CalendarPeriod.parse("2026-Q1"), CalendarPeriod.parse("2026")]
+        with world.house.db.reading() as connection:
+            rows = [
+                row
+                for areas in ([DISTRICT], STREETS)
+                for row in told_sums(connection, periods, areas, by=["period", "area"])
+            ]
+            assert not any(row["withheld"] for row in rows)
+        return {(row["period"].name, row["area"]): row["newcomers"] for row in rows}
+
+    before = told_newcomers()
+    assert before["2026-02", DISTRICT] is None
+    assert before["2026-Q1", DISTRICT] == before["2026", DISTRICT] == 21
+    for area in (DISTRICT, *STREETS):
+        untold = [month.name for month in months if before[month.name, area] is None]
+        assert len(untold) != 1 or before["2026-Q1", area] is None
+    for name in ("2026-01", "2026-02", "2026-Q1", "2026"):
+        untold = [area for area in STREETS if before[name, area] is None]
+        assert len(untold) != 1 or before[name, DISTRICT] is None
+    assert jobs.run_due(world.house, JOB, clock.now())
+    assert told_newcomers() == before
+    # With a record of the year before, the newcomers of this year are others, though nothing was recorded in it.
+    fold(world.house, [deed(person, COMMUNITIES[0], "walk", date(2025, 3, 1)) for person in range(1, 10)])
+    with world.house.db.transaction() as connection:
+        decide(world.house, connection, clock.now() + timedelta(minutes=20))
+        assert decided_at(connection, 2026) == decided_at(connection, 2025)
+
+
 def test_it_is_decided_anew_when_figures_change_and_not_otherwise(world: World) -> None:
     spring(world.house)
     first, second, third = (clock.now() + timedelta(minutes=minutes) for minutes in (0, 10, 20))

@@ -1,15 +1,17 @@
 """What is withheld of the district's numbers cannot be worked out from what is told, by any adding and subtracting."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from tanpuhui.bureau.suppression import FEWEST
-from tanpuhui.bureau.withholding import UNITS, Cell, offered, withheld
+from tanpuhui.bureau.withholding import NEWCOMERS, UNITS, Cell, offered, withheld, withheld_newcomers
 from tanpuhui.participants import ALL, areas_of
 from tanpuhui.periods import CalendarPeriod
 
@@ -57,21 +59,23 @@ def cube(deeds: list[Deed]) -> dict[Cell, int]:
     return {cell: len(persons) for cell, persons in persons_of(deeds).items()}
 
 
+#: The finest numbers there can be.
+FINEST = tuple(product(COMMUNITIES, KINDS, DAYS))
+
+
 def worked_out(
-    people: dict[Cell, int], hidden: frozenset[Cell], groups: Iterable[tuple[Cell, ...]] = ()
+    people: dict[Cell, int],
+    hidden: frozenset[Cell],
+    groups: Iterable[tuple[Cell, ...]] = (),
+    finest: Sequence[Any] = FINEST,
+    cells_of: Callable[..., list[Cell]] = cells_of,
 ) -> set[tuple[Cell, ...]]:
     """Of what an attacker can work out the number, or the sum of the numbers of a group, who knows every cell that is told, and how cells add up of the finest numbers there can be.
 
     Unknown are the numbers of each community, kind and day, unless it lies in a cell of which nobody is told: that is nothing. A
     cell is worked out if no change of the unknown changes it that leaves alone all that is told.
     """
-    finest = [
-        (community, kind, day)
-        for community in COMMUNITIES
-        for kind in KINDS
-        for day in DAYS
-        if all(people.get(cell) or cell in hidden for cell in cells_of(community, kind, day))
-    ]
+    finest = [one for one in finest if all(people.get(cell) or cell in hidden for cell in cells_of(*one))]
     if not finest:
         return {(cell,) for cell in hidden}
     rows: dict[Cell, np.ndarray] = {}
@@ -200,3 +204,79 @@ def test_the_same_numbers_are_withheld_the_same_way() -> None:
 )
 def test_what_is_offered(unit: str, area: str, kind: str, told: bool) -> None:
     assert offered(unit, area, kind) is told
+
+
+# --- newcomers ---------------------------------------------------------------------------------------------
+
+
+def newcomers_of(deeds: list[Deed]) -> dict[Cell, tuple[int, int]]:
+    """Participants and newcomers of the cells of all kinds, and of weeks."""
+    people, new = defaultdict(set), defaultdict(set)
+    for person, community, _kind, day in sorted(deeds, key=lambda one: (one[3], one[1])):
+        begins = not any(person in persons for persons in people.values())
+        for unit, area in product((*UNITS, "week"), areas_of(community)):
+            if offered(unit, area, ALL):
+                cell = Cell(unit, CalendarPeriod.containing(unit, day).first, area, ALL)
+                people[cell].add(person)
+                if begins:
+                    new[cell].add(person)
+    return {cell: (len(persons), len(new[cell])) for cell, persons in people.items()}
+
+
+def newcomers_worked_out(
+    counts: dict[Cell, tuple[int, int]], hidden: frozenset[Cell]
+) -> set[tuple[Cell, ...]]:
+    """Which numbers of a few newcomers, or beside a few others, come back; of weeks as the sum of their days."""
+    new = {cell: number for cell, (_people, number) in counts.items() if cell.unit != "week"}
+    groups: dict[Cell, tuple[Cell, ...]] = {}
+    for cell, (participants, number) in counts.items():
+        if 0 < number < FEWEST or (number and 0 < participants - number < FEWEST):
+            parts = CalendarPeriod(cell.unit, cell.first).parts("day") if cell.unit == "week" else ()
+            days = [cell._replace(unit="day", first=day.first) for day in parts]
+            groups[cell] = tuple(day for day in days if new.get(day)) or (cell,)
+    found = worked_out(
+        new,
+        frozenset(cell._replace(kind=ALL) for cell in hidden),
+        groups.values(),
+        tuple(product(COMMUNITIES, DAYS)),
+        lambda community, day: cells_of(community, ALL, day),
+    )
+    return found & set(groups.values())
+
+
+@settings(max_examples=60)
+@given(DEEDS)
+@example(
+    [(person, community, "walk", day) for community in COMMUNITIES for day in DAYS for person in range(9)]
+)
+@example(
+    [(person, COMMUNITIES[0], "walk", DAYS[0]) for person in range(9)]
+    + [(person, COMMUNITIES[2], "walk", DAYS[0]) for person in range(9, 19)]
+    + [(person, COMMUNITIES[0], "walk", DAYS[1]) for person in range(25)]
+)
+def test_of_a_few_newcomers_nothing_can_be_worked_out(deeds: list[Deed]) -> None:
+    counts = newcomers_of(deeds)
+    hidden = withheld_newcomers(counts)
+    assert {cell.kind for cell in hidden} <= {NEWCOMERS}
+    assert not newcomers_worked_out(counts, hidden)
+
+
+def test_the_attack_works_where_only_a_few_newcomers_are_left_out() -> None:
+    """The negative control: months from a quarter, 街镇 from the district."""
+    deeds = [(person, COMMUNITIES[0], "walk", DAYS[0]) for person in range(9)]
+    deeds += [(person + 10, COMMUNITIES[2], "walk", DAYS[0]) for person in range(9)]
+    deeds += [(person, COMMUNITIES[0], "walk", DAYS[2]) for person in range(9)]
+    deeds += [(person + 10, COMMUNITIES[2], "walk", DAYS[2]) for person in range(12)]
+    counts = newcomers_of(deeds)
+    february = Cell("month", date(2026, 2, 1), "310106", ALL)
+    assert counts[february] == (21, 3)
+    few = frozenset(
+        cell
+        for cell, (people, new) in counts.items()
+        if cell.unit != "week" and (0 < new < FEWEST or (new and 0 < people - new < FEWEST))
+    )
+    assert (february,) in newcomers_worked_out(counts, few)
+    hidden = withheld_newcomers(counts)
+    assert not newcomers_worked_out(counts, hidden)
+    assert Cell("quarter", date(2026, 1, 1), "310106", NEWCOMERS) not in hidden
+    assert Cell("year", date(2026, 1, 1), "310106", NEWCOMERS) not in hidden

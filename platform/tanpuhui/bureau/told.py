@@ -16,7 +16,7 @@ from sqlmodel import Field, SQLModel
 from tanpuhui.bureau.participation import NUMBERS, Period, statistics
 from tanpuhui.bureau.rollups import sums
 from tanpuhui.bureau.suppression import FEWEST, Sum, left_out, told
-from tanpuhui.bureau.withholding import UNITS, Cell, offered, withheld
+from tanpuhui.bureau.withholding import NEWCOMERS, UNITS, Cell, offered, withheld, withheld_newcomers
 from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.participants import ALL
@@ -28,7 +28,7 @@ FEW, FINE = "few", "fine"
 
 
 class WithheldCell(SQLModel, table=True):
-    """A number that is not told. `kind` may be `ALL`."""
+    """A number that is not told. `kind` may be `ALL`, or `NEWCOMERS` for the number of these."""
 
     __tablename__ = "withheld_cell"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -49,13 +49,19 @@ class WithheldYear(SQLModel, table=True):
     actions: int = Field(sa_type=sa.BigInteger)
     quantity_milli: int = Field(sa_type=sa.BigInteger)
     co2e_high_mg: int = Field(sa_type=sa.BigInteger)
+    newcomers: int = Field(sa_type=sa.BigInteger)
 
 
 # --- deciding ----------------------------------------------------------------------------------------------
 
 
 #: A year, what its figures sum up to, and what is withheld of it.
-_Decision = tuple[int, tuple[int, int, int], frozenset[Cell]]
+_Decision = tuple[int, "_State", frozenset[Cell]]
+
+#: The numbers of `WithheldYear`: where they stay the same, so does what is withheld.
+_State = tuple[int, int, int, int]
+
+_STATE = ("actions", "quantity_milli", "co2e_high_mg", "newcomers")
 
 
 def decide(_house: House, connection: Connection, now: datetime) -> None:
@@ -76,14 +82,18 @@ JOB = Job("withholding", N_("决定哪些小数目不公布"), timedelta(minutes
 def _decisions(connection: Connection) -> list[_Decision]:
     years = SQLModel.metadata.tables["withheld_year"]
     known = {
-        row.year: (row.actions, row.quantity_milli, row.co2e_high_mg)
-        for row in connection.execute(sa.select(years))
+        row.year: tuple(getattr(row, name) for name in _STATE) for row in connection.execute(sa.select(years))
     }
     return [
-        (year, state, withheld(_people(connection, year)))
+        (year, state, _decided(connection, year))
         for year, state in _states(connection).items()
         if known.get(year) != state
     ]
+
+
+def _decided(connection: Connection, year: int) -> frozenset[Cell]:
+    """What is withheld of a year, by its figures as they stand."""
+    return withheld(_people(connection, year)) | withheld_newcomers(_newcomers(connection, year))
 
 
 def _keep(connection: Connection, decisions: Sequence[_Decision], now: datetime) -> None:
@@ -95,21 +105,27 @@ def _keep(connection: Connection, decisions: Sequence[_Decision], now: datetime)
         )
         if hidden:
             connection.execute(sa.insert(cells), [cell._asdict() for cell in sorted(hidden)])
-        names = ("actions", "quantity_milli", "co2e_high_mg")
         connection.execute(
-            sa.insert(years).values(year=year, decided_at=now, **dict(zip(names, state, strict=True)))
+            sa.insert(years).values(year=year, decided_at=now, **dict(zip(_STATE, state, strict=True)))
         )
 
 
-def _states(connection: Connection) -> dict[int, tuple[int, int, int]]:
-    figures = SQLModel.metadata.tables["period_figure"]
+def _states(connection: Connection) -> dict[int, _State]:
+    figures, counts = (SQLModel.metadata.tables[name] for name in ("period_figure", "participant_count"))
+    began = sa.select(counts.c.first, sa.func.sum(counts.c.newcomers)).where(
+        counts.c.unit == "year", sa.func.length(counts.c.area) == 6, counts.c.campaign == ALL
+    )
+    newcomers = {row[0].year: int(row[1]) for row in connection.execute(began.group_by(counts.c.first))}
     measured = (figures.c.actions, figures.c.quantity_milli, figures.c.co2e_high_mg)
     query = (
         sa.select(figures.c.first, *map(sa.func.sum, measured))
         .where(figures.c.unit == "year", sa.func.length(figures.c.area) == 6, figures.c.campaign == ALL)
         .group_by(figures.c.first)
     )
-    return {row[0].year: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
+    return {
+        row[0].year: (int(row[1]), int(row[2]), int(row[3]), newcomers.get(row[0].year, 0))
+        for row in connection.execute(query)
+    }
 
 
 def _people(connection: Connection, year: int) -> dict[Cell, int]:
@@ -142,6 +158,25 @@ def _people(connection: Connection, year: int) -> dict[Cell, int]:
     return found
 
 
+def _newcomers(connection: Connection, year: int) -> dict[Cell, tuple[int, int]]:
+    """Participants and newcomers of the offered cells of all kinds of a year, and of the weeks that have a day in it."""
+    counts = SQLModel.metadata.tables["participant_count"].c
+    query = sa.select(
+        counts.unit, counts.first, counts.area, counts.kind, counts.participants, counts.newcomers
+    ).where(
+        counts.campaign == ALL,
+        counts.kind == ALL,
+        counts.first.between(date(year, 1, 1) - timedelta(days=6), date(year, 12, 31)),
+        counts.participants > 0,
+    )
+    found = {Cell(*row[:4]): (row[4], row[5]) for row in connection.execute(query)}
+    return {
+        cell: people
+        for cell, people in found.items()
+        if offered(cell.unit, cell.area, cell.kind) and (cell.first.year == year or cell.unit == "week")
+    }
+
+
 def _withheld(connection: Connection, cells: Collection[Cell]) -> set[Cell]:
     """What is withheld in the units, areas and periods of `cells`. Of a year that was not decided yet it is decided for this once."""
     units = {cell.unit for cell in cells}
@@ -152,7 +187,7 @@ def _withheld(connection: Connection, cells: Collection[Cell]) -> set[Cell]:
     undecided = wanted - set(connection.scalars(sa.select(years.c.year).where(years.c.year.in_(wanted))))
     found: set[Cell] = set()
     for year in sorted(undecided & _states(connection).keys() if undecided else ()):
-        found |= withheld(_people(connection, year))
+        found |= _decided(connection, year)
     query = sa.select(table.c.unit, table.c.first, table.c.area, table.c.kind).where(
         table.c.unit.in_(units), table.c.area.in_(areas), table.c.first.in_(firsts)
     )
@@ -185,6 +220,7 @@ def told_sums(
     else:
         asked = (Cell(period.unit, period.first, area, ALL) for period in periods for area in areas)
         hidden = _withheld(connection, {part for cell in asked for part in _parts(cell)})
+        _hide_newcomers(rows, cells, hidden)
         reasons = [_reason(row, found, hidden) for row, found in zip(rows, cells, strict=True)]
         rows += _of_nobody(hidden, rows, periods, areas, by, kind)
         reasons += [FEW] * (len(rows) - len(reasons))
@@ -192,11 +228,21 @@ def told_sums(
         row["withheld"] = reason
         if reason:
             row.update(dict.fromkeys((*NUMBERS, "participants", "newcomers")))
-        elif row["newcomers"] is not None and not (
-            told(row["newcomers"]) and told(row["participants"] - row["newcomers"])
+    return sorted(rows, key=lambda row: tuple(row[name] for name in by))
+
+
+def _hide_newcomers(
+    rows: Sequence[dict[str, Any]], cells: Sequence[Sequence[Cell]], hidden: Set[Cell]
+) -> None:
+    """Do not tell of newcomers where they, or who took part besides, are few, or would give such a number away."""
+    for row, found in zip(rows, cells, strict=True):
+        new = row["newcomers"]
+        if new is not None and not (
+            told(new)
+            and told(row["participants"] - new)
+            and not any(part._replace(kind=NEWCOMERS) in hidden for cell in found for part in _parts(cell))
         ):
             row["newcomers"] = None
-    return sorted(rows, key=lambda row: tuple(row[name] for name in by))
 
 
 def whole_sums(
@@ -260,6 +306,8 @@ def _of_nobody(
     there = {tuple(row[name] for name in by) for row in rows}
     found = []
     for cell in hidden:
+        if cell.kind == NEWCOMERS:
+            continue
         values = {"period": CalendarPeriod(cell.unit, cell.first), "area": cell.area, "kind": cell.kind}
         key = tuple(values[name] for name in by)
         fitting = cell.kind != ALL if "kind" in by and not kind else cell.kind == (kind or ALL)
@@ -348,7 +396,9 @@ def untold_kinds(connection: Connection, within: Period, district: str) -> froze
     )
     untold = [(cell.unit, cell.first, cell.kind) for cell in hidden]
     untold += [tuple(row) for row in connection.execute(few)]
-    return frozenset(kind for unit, first, kind in untold if (unit, first) in pieces and kind != ALL)
+    return frozenset(
+        kind for unit, first, kind in untold if (unit, first) in pieces and kind not in {ALL, NEWCOMERS}
+    )
 
 
 def _pieces(within: Period) -> list[CalendarPeriod]:

@@ -6,6 +6,8 @@ everything that is told would still be the same: what goes up in it goes down in
 both are changed. A number that may be moved like that cannot be worked out by any adding and subtracting, over areas, kinds,
 levels or neighbouring periods. (That each sum misses two cells or none is not enough: a chain of such sums can give one away.)
 
+Newcomers add up by themselves over areas and periods, as each begins once and in one place, and are decided over in the same way.
+
 What is so fine that it would have to be withheld mostly is not offered at all (`offered`). A week is told if each of its days is.
 This guards against sums. It does not guard against what somebody knows of their neighbours.
 """
@@ -24,13 +26,16 @@ from tanpuhui.periods import CalendarPeriod
 #: The units of the cube; weeks lie across months and follow from their days.
 UNITS = ("day", "month", "quarter", "year")
 
+#: Instead of a kind: who took part for the first time.
+NEWCOMERS = "*new"
+
 _DISTRICT, _STREET, _COMMUNITY = 6, 9, 12  # digits of a code
 _LEVELS = (_DISTRICT, _STREET, _COMMUNITY)
 _SHORTLIST = 3
 
 
 class Cell(NamedTuple):
-    """A number of the cube: a period, an area by its code, a kind or `ALL`."""
+    """A number of the cube: a period, an area by its code, a kind, `ALL` or `NEWCOMERS`."""
 
     unit: str
     first: date
@@ -48,12 +53,33 @@ def offered(unit: str, area: str, kind: str) -> bool:
 
 
 def withheld(people: Mapping[Cell, int]) -> frozenset[Cell]:
-    """The cells that are not told. `people`: how many distinct people each offered cell of some years stands for; who is not in it is nobody."""
+    """The cells that are not told. `people`: how many distinct people each offered cell of some years stands for, at least; what is not
+    in it stands for nobody.
+    """
     few = sorted(cell for cell, number in people.items() if 0 < number < FEWEST)
     cube, hidden = _Cube(people), set(few)
     for cell in few:
         hidden |= cube.cover(cell, hidden)
     return frozenset(hidden)
+
+
+def withheld_newcomers(counts: Mapping[Cell, tuple[int, int]]) -> frozenset[Cell]:
+    """The numbers of newcomers that are not told, as cells of `NEWCOMERS`. `counts`: participants and newcomers of cells of `ALL`.
+
+    Told of a cell, they also tell how many others took part, so it stands for the fewer of the two. Of a week this is told by its days.
+    """
+    fewer: dict[Cell, int] = {}
+    for cell, (participants, newcomers) in counts.items():
+        others = participants - newcomers
+        fewer[cell] = min(newcomers, others) if 0 < others < FEWEST else newcomers
+    for cell in counts:
+        if cell.unit == "week" and 0 < fewer[cell] < FEWEST:
+            for day in CalendarPeriod(cell.unit, cell.first).parts("day"):
+                of_day = cell._replace(unit="day", first=day.first)
+                if fewer.get(of_day):
+                    fewer[of_day] = min(fewer[of_day], fewer[cell])
+    cube = {cell: number for cell, number in fewer.items() if cell.unit in UNITS and number}
+    return frozenset(cell._replace(kind=NEWCOMERS) for cell in withheld(cube))
 
 
 #: What changes along one dimension, by how much: areas, kinds, or periods.
