@@ -202,6 +202,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         target_desk,
         target_sheet_desk,
         target_task_desk,
+        traced_people_pages,
         tracing_pages,
         trail_pages,
     )
@@ -240,6 +241,7 @@ def _blueprints(house: House) -> Sequence["Blueprint"]:
         quality_pages.api(house),
         trail_pages.blueprint,
         tracing_pages.blueprint,
+        traced_people_pages.blueprint,
         synergy_pages.blueprint,
         population_pages.blueprint,
         feedback_desk.blueprint,

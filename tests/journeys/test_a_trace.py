@@ -41,3 +41,16 @@ def test_four_clicks_lead_from_a_number_to_its_factor(
     picture(page, "trace-action")
     page.get_by_role("link", name="看因子版本").click()
     expect(page).to_have_url(f"{served.base}/factors/clean_plate@1")
+
+    # From the number of people to their records: four clicks as well.
+    page.goto(f"{served.base}/bureau/trace?measure=participants")
+    page.get_by_label("原因").fill("核对参与人数")
+    page.get_by_role("button", name="继续").click()
+    expect(page.get_by_text("加起来正好").last).to_be_visible()
+    picture(page, "trace-people-places")
+    page.get_by_role("link", name="看这些人").first.click()
+    expect(page.get_by_role("heading", name="这一天、这里算了哪些人？")).to_be_visible()
+    picture(page, "trace-people")
+    page.get_by_role("link", name="光盘").first.click()
+    expect(page.get_by_role("heading", name="在这个数里算了多少？")).to_be_visible()
+    picture(page, "trace-people-action")

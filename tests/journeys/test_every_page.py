@@ -121,6 +121,7 @@ NOT_IN_THE_DEMO = (
     "reviews.one",
     "signals.voided",
     "traced.action",
+    "traced_people.here",
     "tracing.events",
     "views.what_was_typed",
 )

@@ -17,8 +17,8 @@ from activities.actions import Action
 from activities.review import confirm_action, void_action
 from activities.reviews import Waits
 from tanpuhui.audit import AuditEntry
-from tanpuhui.bureau import tracing
-from tanpuhui.bureau.tracing import MADE_OF, Asked, FigureKey
+from tanpuhui.bureau import traced_people, tracing
+from tanpuhui.bureau.tracing import MADE_OF, PEOPLE, Asked, FigureKey
 from tanpuhui.bureau.tracing_pages import KEPT
 from tanpuhui.bureau.view import View
 from tanpuhui.people import Resident
@@ -154,7 +154,7 @@ def test_events_that_are_not_folded_yet_are_counted_apart(world: World, time: ti
     with world.house.db.snapshot() as connection:
         folded = tracing.folded(connection, world.house.feeds, asked, today.key)
         assert (folded.total, folded.waiting) == (today.amount - 1, 1)
-        plan = _plan(connection, tracing._events(["action.recorded"], today.key, in_order=False))
+        plan = _plan(connection, tracing._events(connection, world.house.feeds, today.key))
     assert "ix_event_log_resident_id_position" in plan
     assert len(people) == 7
 
@@ -168,6 +168,76 @@ def _plan(connection: sa.Connection, query: Any) -> str:
     return "\n".join(
         row[3] for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}".replace(":", r"\:")))
     )
+
+
+# --- people --------------------------------------------------------------------------------------------------
+
+
+def all_places(connection: sa.Connection, asked: Asked) -> list[traced_people.Present]:
+    """Every page of the days and communities of a number, one after the other."""
+    found, more = traced_people.places_of(connection, asked)
+    while more:
+        following, more = traced_people.places_of(connection, asked, found[-1].place.name)
+        found += following
+    return found
+
+
+def test_each_participant_is_listed_once_with_records_that_stand(
+    world: World, time: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also who moved, who took part in two weeks, years and communities, and whose records were voided or confirmed."""
+    people = june(world, time)
+    code = world.code("clean_plate", "own_cup")
+    with world.house.db.session() as session:
+        session.get_one(Resident, people[0].id).division_code = OTHER_COMMUNITY
+    world.scan(people[0], code, kind="own_cup")  # on one day in two communities
+    time.move_to(datetime(2027, 12, 31, 4, tzinfo=UTC))
+    world.scan(people[1], code, kind="clean_plate")
+    time.move_to(datetime(2028, 1, 1, 4, tzinfo=UTC))
+    world.scan(people[1], code, kind="clean_plate")
+    world.scan(world.resident(OTHER_COMMUNITY), code, kind="own_cup")
+    world.house.relay.drain()
+    monkeypatch.setattr(traced_people, "PAGE", 2)
+    monkeypatch.setattr(traced_people, "_AT_ONCE", 3)
+    with world.house.db.snapshot() as connection:
+        campaign = str(connection.scalar(sa.select(SQLModel.metadata.tables["campaign"].c.id)))
+        views = [
+            View(CalendarPeriod.parse(period), area, kind)
+            for period in (
+                "2027",
+                "2028",
+                "2027-Q2",
+                "2027-06",
+                "2027-W23",
+                "2027-W52",
+                "2027-06-07",
+                "2027-06-08",
+            )
+            for area in (DISTRICT, STREET, COMMUNITY, OTHER_COMMUNITY)
+            for kind in (None, "own_cup", "clean_plate")
+        ]
+        voided = {UUID(str(one)) for one in connection.scalars(sa.text("SELECT action_id FROM action_void"))}
+        most = pages = 0
+        for view in (*views, View(JUNE, DISTRICT, campaign=campaign)):
+            asked = Asked(view, PEOPLE)
+            told = tracing.number(connection, asked, whole=True)
+            places = all_places(connection, asked)
+            assert sum(one.counted for one in places) == told.amount, asked
+            assert [one.place for one in places] == sorted({one.place for one in places})
+            listed = []
+            for one in places:
+                here = traced_people.people_at(connection, asked, one.place)
+                assert len(here) == one.counted <= one.people
+                listed += here
+                records = traced_people.records_of(connection, world.house.feeds, asked, one.place, here)
+                assert all(records[who] for who in here), asked
+                for record in (record for own in records.values() for record in own):
+                    assert record.action_id not in voided
+                    assert (record.figure.day, record.figure.division_code) == one.place
+                    assert tracing.figure(connection, asked, record.figure.name) is not None
+            assert len(set(listed)) == len(listed) == told.amount
+            most, pages = max(most, told.amount or 0), max(pages, len(places))
+        assert (most, pages > 2) == (7, True)
 
 
 # --- pages ---------------------------------------------------------------------------------------------------
@@ -287,7 +357,8 @@ def test_without_a_reason_that_stands_nothing_single_is_shown(
     for wrong in (
         "period=2027-13",
         "area=1",
-        "measure=participants",
+        "measure=participants&evidence=photo",
+        "measure=co2e_mg&evidence=x",
         "measure=log_ins",
         "kind=x",
         "campaign=x",
@@ -295,6 +366,8 @@ def test_without_a_reason_that_stands_nothing_single_is_shown(
         eye.get(f"/bureau/trace?{wrong}")
         assert eye.status == 422, wrong
         eye.get(f"/bureau/trace/events?{wrong}")
+        assert eye.status == 422, wrong
+        eye.get(f"/bureau/trace/people?{wrong}")
         assert eye.status == 422, wrong
     for name in ("", "x", "2027-06-07~~~~~1", "2027-06-07~x~x~x~x~x~x"):
         eye.get(f"/bureau/trace/events?{urlsplit(address).query}&figure={name}")
@@ -315,3 +388,75 @@ def test_without_a_reason_that_stands_nothing_single_is_shown(
             them.get(link)
             assert them.status == 403
             assert "为什么要看到单条记录" not in them.page.text
+
+
+def test_from_a_number_of_people_to_their_records(world: World, time: time_machine.Traveller) -> None:
+    people = june(world, time)
+    officer = world.officer
+    eye = browser(world, officer)
+    address = f"/bureau/trace?period=2027-06&area={STREET}&measure=participants"
+    page = eye.get(address)
+    assert (eye.status, links(page, "/bureau/trace/people")) == (200, [])
+    deeper = (
+        f"/bureau/trace/people?period=2027-06&area={STREET}&measure=participants&at=2027-06-07~{COMMUNITY}"
+    )
+    assert people_on(eye.get(deeper)) == []
+    assert (eye.status, seen(world, officer)) == (403, [])
+    page = eye.send("/bureau/trace", reason=REASON)
+    assert (eye.status, eye.path) == (200, "/bureau/trace/people")
+    number = eye.get(address)
+    assert "加起来正好" in number
+    # Six of the street on the first day; on the second they are all known already.
+    assert [urlsplit(one).query.split("~")[0][-10:] for one in links(number, "/bureau/trace/people")] == [
+        "2027-06-07"
+    ]
+    assert "前面已算过" in number
+    page = eye.get(links(number, "/bureau/trace/people")[0])
+    names = people_on(page)
+    assert len(names) == len(set(names)) == 6
+    action = eye.get(links(page, "/bureau/trace/actions/")[0])
+    assert (eye.status, people_on(action)) == (200, names[:1])
+    eye.get(links(action, "/factors/")[0])
+    assert eye.status == 200
+    assert {why for _, _, why in seen(world, officer)} == {REASON}
+    assert [subject for _, subject, _ in seen(world, officer)][:2] == [
+        f"figure:2027-06-07:{COMMUNITY}",
+        f"figure:2027-06:{STREET}",
+    ]
+    with world.house.db.reading() as connection:
+        ids = [UUID(str(one)) for one in connection.scalars(sa.text("SELECT id FROM resident"))]
+    for text in (number, page, action):
+        assert not [one for one in ids if str(one) in text or one.hex in text]
+    for wrong in ("", "x", "2027-06-08~x", f"2027-06-08~{COMMUNITY}", f"2027-05-08~{COMMUNITY}"):
+        eye.get(f"/bureau/trace/people?{urlsplit(address).query}&at={wrong}")
+        assert eye.status == 404, wrong
+    eye.get(deeper.replace("participants", "actions"))
+    assert eye.status == 403  # another number
+    stranger = browser(world, world.colleague(Role.OFFICER, division=STREET))
+    stranger.get(deeper)
+    assert stranger.status == 403
+    assert len(people) == 7
+
+
+def test_a_number_of_one_tier_of_evidence(world: World, time: time_machine.Traveller) -> None:
+    june(world, time)
+    with world.house.db.snapshot() as connection:
+        told = {}
+        for tier in tracing.tiers(connection):
+            asked = Asked(View(JUNE, DISTRICT), "co2e_mg", tier)
+            one = tracing.number(connection, asked, whole=True)
+            told[tier] = one.amount
+            assert one.amount == tracing.figures_total(connection, asked)[1]
+            assert (
+                sum(part.amount or 0 for _, part in tracing.parts(connection, asked, whole=True))
+                == one.amount
+            )
+        assert (
+            sum(amount or 0 for amount in told.values())
+            == tracing.number(connection, Asked(View(JUNE, DISTRICT), "co2e_mg"), whole=True).amount
+        )
+        assert told["measured"] == 0 < (told["site_code"] or 0)
+        few = tracing.number(
+            connection, Asked(View(JUNE, COMMUNITY, "metro_trip"), "actions", "measured"), whole=False
+        )
+        assert (few.amount, bool(few.withheld)) == (None, True)

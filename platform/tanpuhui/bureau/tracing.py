@@ -6,8 +6,8 @@ the relay folds with. So each level adds up to the level above, or it is seen th
 
 import base64
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -43,19 +43,32 @@ MADE_OF: Mapping[str, tuple[str, str]] = {
 }
 assert MADE_OF.keys() == set(NUMBERS)
 
+#: The number that is no sum: of distinct people (`bureau.traced_people`). Its figures are those of all actions.
+PEOPLE = "participants"
+
+#: Every number that can be traced.
+TRACED = (PEOPLE, *MADE_OF)
+
 DEFAULT_MEASURE = "co2e_mg"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A number of the bureau: a measure (of `participation.NUMBERS`) of what an officer looks at."""
+    """A number of the bureau: a measure (of `TRACED`) of what an officer looks at, perhaps of one tier of evidence alone."""
 
     view: View
     measure: str
+    evidence: str | None = None
+
+    @property
+    def summed(self) -> str:
+        """The measure that is added up in its figures and events."""
+        return "actions" if self.measure == PEOPLE else self.measure
 
     def address(self) -> dict[str, Any]:
         """It as a query that `read_asked` reads."""
-        return self.view.address() | {"measure": self.measure}
+        tier = {"evidence": self.evidence} if self.evidence else {}
+        return self.view.address() | tier | {"measure": self.measure}
 
 
 def read_asked(
@@ -64,10 +77,23 @@ def read_asked(
     """The number that an address asks for, what else there is, and what was wrong, by field; then the default stands there."""
     view, offered, wrong = read_view(connection, query, district)
     measure = query.get("measure", "").strip() or DEFAULT_MEASURE
-    if measure not in MADE_OF:
-        wrong["measure"] = N_("没有这个数，或者它不是加出来的。")
+    if measure not in TRACED:
+        wrong["measure"] = N_("没有这个数。")
         measure = DEFAULT_MEASURE
-    return Asked(view, measure), offered, wrong
+    evidence = query.get("evidence", "").strip() or None
+    if evidence is not None and evidence not in tiers(connection):
+        wrong["evidence"] = N_("没有这个证据等级。")
+        evidence = None
+    if evidence is not None and measure == PEOPLE:
+        wrong["evidence"] = N_("同一个人的记录可以有不同的证据等级，人数不按它分。")
+        evidence = None
+    return Asked(view, measure, evidence), offered, wrong
+
+
+def tiers(connection: Connection) -> Sequence[str]:
+    """The codes of the tiers of evidence, the strongest first."""
+    table = SQLModel.metadata.tables["evidence_tier"].c
+    return connection.scalars(sa.select(table.code).order_by(table.rank.desc(), table.code)).all()
 
 
 # --- the number and its figures ------------------------------------------------------------------------------
@@ -124,7 +150,11 @@ class Told:
 
 def number(connection: Connection, asked: Asked, *, whole: bool) -> Told:
     """What the number is; with nothing withheld if `whole`."""
-    (row,) = _sums(connection, asked, [asked.view.period], (), whole=whole)
+    of_tier = _sums(connection, asked, [asked.view.period], (), whole=whole)
+    if not of_tier:  # nothing of that evidence, if that may be told
+        (row,) = _sums(connection, replace(asked, evidence=None), [asked.view.period], (), whole=whole)
+        return Told(None if row["withheld"] else 0, row["withheld"])
+    (row,) = of_tier
     return Told(row[asked.measure], row["withheld"])
 
 
@@ -139,10 +169,11 @@ def parts(connection: Connection, asked: Asked, *, whole: bool) -> list[tuple[Ca
 def _sums(
     connection: Connection, asked: Asked, periods: Sequence[CalendarPeriod], by: Sequence[str], *, whole: bool
 ) -> list[dict[str, Any]]:
-    of = whole_sums if whole else told_sums
-    return of(
-        connection, periods, [asked.view.area], by=by, kind=asked.view.kind, campaign=asked.view.campaign
-    )
+    of, view = whole_sums if whole else told_sums, asked.view
+    if asked.evidence:
+        by = (*by, "evidence")
+    rows = of(connection, periods, [view.area], by=by, kind=view.kind, campaign=view.campaign)
+    return [row for row in rows if row["evidence"] == asked.evidence] if asked.evidence else rows
 
 
 def figures_total(connection: Connection, asked: Asked) -> tuple[int, int]:
@@ -187,7 +218,7 @@ _KEY = tuple(DailyFigure.__table__.c[name] for name in DIMENSIONS)  # type: igno
 
 def _figures(asked: Asked) -> sa.Select[Any]:
     """The daily figures that the number is made of: their key, and how much each is of it."""
-    measure, part = MADE_OF[asked.measure]
+    measure, part = MADE_OF[asked.summed]
     table, tiers = SQLModel.metadata.tables["daily_figure"], SQLModel.metadata.tables["evidence_tier"]
     verified = sa.func.coalesce(tiers.c.counts_as_verified, sa.false())
     own = ~table.c.city_credited
@@ -207,6 +238,8 @@ def _figures(asked: Asked) -> sa.Select[Any]:
             *of_part[part],
         )
     )
+    if asked.evidence:
+        query = query.where(table.c.evidence == asked.evidence)
     if asked.view.kind:
         query = query.where(table.c.kind == asked.view.kind)
     return query.where(table.c.campaign == asked.view.campaign) if asked.view.campaign else query
@@ -252,12 +285,11 @@ def folded(connection: Connection, feeds: Sequence[Feed], asked: Asked, key: Fig
 
     Whoever has one is among the participants of that day, place, kind and campaign, and whose events these are has an index.
     """
-    measure, _ = MADE_OF[asked.measure]
-    heard = tuple({event.type: None for feed in feeds for event in feed.hears})
-    is_folded = _reached(connection)
+    measure, _ = MADE_OF[asked.summed]
+    is_folded = folded_until(connection)
     found: list[FoldedEvent] = []
     waiting = 0
-    for row in connection.execute(_events(heard, key, in_order=connection.dialect.name == "postgresql")):
+    for row in connection.execute(_events(connection, feeds, key)):
         event = event_class(row.type).from_payload(row.payload)
         amounts = list(_amounts(connection, feeds, event, key, measure))
         if not amounts:
@@ -270,21 +302,30 @@ def folded(connection: Connection, feeds: Sequence[Feed], asked: Asked, key: Fig
     return Folded(found, waiting)
 
 
-def _events(types: Sequence[str], key: FigureKey, *, in_order: bool) -> Any:
+def _events(connection: Connection, feeds: Sequence[Feed], key: FigureKey) -> sa.Select[Any]:
     """Everything that was said of that day about those who took part in it there. What is of another figure is left out later."""
-    log, people = (SQLModel.metadata.tables[name] for name in ("event_log", "daily_participant"))
-    query = (
-        sa.select(log)
-        .join_from(log, people, people.c.resident_id == log.c.resident_id)
-        .where(
-            people.c.day == key.day,
-            people.c.division_code == key.division_code,
-            people.c.kind == key.kind,
-            people.c.campaign == key.campaign,
-            log.c.type.in_(types),
-            log.c.payload.contains(f'"day":"{key.day.isoformat()}"', autoescape=True),
-        )
+    people = SQLModel.metadata.tables["daily_participant"]
+    there = sa.select(people.c.resident_id).where(
+        people.c.day == key.day,
+        people.c.division_code == key.division_code,
+        people.c.kind == key.kind,
+        people.c.campaign == key.campaign,
     )
+    return of_the_day(connection, feeds, key.day, there)
+
+
+def of_the_day(
+    connection: Connection, feeds: Sequence[Feed], day: date, residents: Sequence[UUID] | sa.Select[Any]
+) -> sa.Select[Any]:
+    """What the feeds hear that was said of a day about some residents, in the order in which it is folded."""
+    log = SQLModel.metadata.tables["event_log"]
+    heard = tuple({event.type: None for feed in feeds for event in feed.hears})
+    query = sa.select(log).where(
+        log.c.resident_id.in_(residents),
+        log.c.type.in_(heard),
+        log.c.payload.contains(f'"day":"{day.isoformat()}"', autoescape=True),
+    )
+    in_order = connection.dialect.name == "postgresql"
     return query.order_by(*((log.c.tx, log.c.position) if in_order else (log.c.position,)))
 
 
@@ -299,7 +340,7 @@ def _amounts(
                     yield one.measures.get(measure, 0)
 
 
-def _reached(connection: Connection) -> Any:
+def folded_until(connection: Connection) -> Callable[[int, int], bool]:
     """Whether the figures have taken in what stands at (transaction, position) of the log."""
     cursor = connection.execute(
         sa.select(col(SubscriberCursor.tx), col(SubscriberCursor.position)).where(

@@ -7,7 +7,7 @@ forms, for one officer and one number, for half an hour; each look is noted with
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +19,9 @@ from sqlmodel import SQLModel, col, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from tanpuhui import audit, clock
-from tanpuhui.bureau import tracing
+from tanpuhui.bureau import traced_people, tracing
 from tanpuhui.bureau.participation import PARTS, READERS, may_read
-from tanpuhui.bureau.tracing import MADE_OF, Asked, Figure, Folded, read_asked
+from tanpuhui.bureau.tracing import MADE_OF, PEOPLE, TRACED, Asked, Figure, Folded, read_asked
 from tanpuhui.bureau.view import View
 from tanpuhui.db import session_on
 from tanpuhui.divisions import Division
@@ -80,7 +80,7 @@ def give_reason() -> Answer:
     """Say why single records are needed; then back to what was to be seen."""
     may_read(house(), staff())
     with house().db.reading() as connection:
-        asked = _asked(connection)
+        asked = asked_number(connection)
     try:
         reason = audit.reason(request.form.get("reason", ""))
     except InvalidField as error:
@@ -98,7 +98,7 @@ def ask(asked: Asked, errors: Mapping[str, str] | None = None, status: int = 403
         errors=errors or {},
         typed=request.form.get("reason", ""),
         next_page=safe_next(here, url_for("tracing.number", **asked.address())),
-        **_words(asked),
+        **words(asked),
     )
     return page, status
 
@@ -116,7 +116,9 @@ def number() -> Answer:
         grant = None if wrong else granted(asked)
         told = tracing.number(connection, asked, whole=grant is not None)
         parts = tracing.parts(connection, asked, whole=grant is not None)
-        figures = _figures(connection, asked) if grant else {}
+        tiers = tracing.tiers(connection)
+        made_of = _people if asked.measure == PEOPLE else _figures
+        figures = made_of(connection, asked) if grant else {}
     page = render_template(
         "bureau/trace.html",
         asked=asked,
@@ -127,8 +129,9 @@ def number() -> Answer:
         anchor=min(max(clock.today(), asked.view.period.first), asked.view.period.last),
         errors={field: gettext(text) for field, text in wrong.items()},
         measures=_measures(),
+        tiers=tiers,
         **figures,
-        **_words(asked),
+        **words(asked),
     )
     if grant:
         keep_look(grant, f"figure:{asked.view.period.name}:{asked.view.area}", asked)
@@ -143,7 +146,14 @@ def _figures(connection: Connection, asked: Asked) -> dict[str, Any]:
     return {"figures": figures, "more": more, "count": count, "total": total, "names": names}
 
 
-def _asked(connection: Connection) -> Asked:
+def _people(connection: Connection, asked: Asked) -> dict[str, Any]:
+    """A page of the days and communities in which the people are counted."""
+    places, more = traced_people.places_of(connection, asked, request.args.get("after", ""))
+    names = names_of(connection, {one.place.division_code for one in places}, set())
+    return {"present": places, "more": more, "names": names}
+
+
+def asked_number(connection: Connection) -> Asked:
     """The number that the address asks for. Raises InvalidField."""
     asked, _, wrong = read_asked(connection, request.args, house().settings.district_code)
     if wrong:
@@ -171,8 +181,7 @@ class Opened:
 
     def person(self, resident_id: UUID) -> str:
         """What stands for a resident in this trace, on this day."""
-        key = house().settings.key("trace")
-        return tracing.pseudonym(key, self.grant.trace, self.figure.key.day, resident_id)
+        return pseudonym(self.grant, self.figure.key.day, resident_id)
 
     def address(self) -> dict[str, Any]:
         """Number and figure, as a query."""
@@ -181,7 +190,7 @@ class Opened:
 
 def open_figure(connection: Connection) -> Opened | Asked:
     """The daily figure that the address names; only the number, where no reason for it stands. Raises NotFound, InvalidField."""
-    asked = _asked(connection)
+    asked = asked_number(connection)
     grant = granted(asked)
     if grant is None:
         return asked
@@ -189,6 +198,11 @@ def open_figure(connection: Connection) -> Opened | Asked:
     if found is None:
         raise NotFound
     return Opened(asked, grant, found, tracing.folded(connection, house().feeds, asked, found.key))
+
+
+def pseudonym(grant: Grant, day: date, resident_id: UUID) -> str:
+    """What stands for a resident on a day, for as long as a reason stands."""
+    return tracing.pseudonym(house().settings.key("trace"), grant.trace, day, resident_id)
 
 
 @blueprint.get("/bureau/trace/events")
@@ -209,7 +223,7 @@ def events() -> Answer:
         first=first,
         next_first=first + tracing.PAGE if first + tracing.PAGE < len(opened.folded.events) else None,
         names=names,
-        **_words(opened.asked),
+        **words(opened.asked),
     )
     key = opened.figure.key
     keep_look(opened.grant, f"figure:{key.day}:{key.division_code}", opened.asked, figure=key.name)
@@ -239,7 +253,9 @@ assert set(_OF) == {"", "own", *PARTS}
 
 @blueprint.app_template_filter()
 def traced_name(name: str) -> str:
-    """What is added up in a number of the bureau."""
+    """What is added up in a number of the bureau, or counted."""
+    if name == PEOPLE:
+        return str(gettext("参与人数"))
     measure, _ = MADE_OF[name]
     if name == "co2e_known":
         return str(gettext("有 CO₂e 因子的记录"))
@@ -253,13 +269,18 @@ def traced_name(name: str) -> str:
 @blueprint.app_template_filter()
 def traced_part(name: str) -> str:
     """Of which records a number of the bureau is the sum."""
-    return str(gettext(_OF[MADE_OF[name][1]]))
+    return str(gettext(_OF[_made_of(name)[1]]))
+
+
+def _made_of(name: str) -> tuple[str, str]:
+    """As `MADE_OF`; people are of all records."""
+    return MADE_OF.get(name, (name, ""))
 
 
 @blueprint.app_template_filter()
 def traced_amount(amount: int, name: str) -> Amount:
     """An amount of a number in the unit that is read best."""
-    measure, _ = MADE_OF[name]
+    measure, _ = _made_of(name)
     if measure.endswith("_mg"):
         return mass(amount)
     return pollutant_mass(amount) if measure.endswith("_ug") else traced_exactly(amount, name)
@@ -268,7 +289,7 @@ def traced_amount(amount: int, name: str) -> Amount:
 @blueprint.app_template_filter()
 def traced_exactly(amount: int, name: str) -> Amount:
     """The same to the last digit, in the unit in which it is kept."""
-    measure, _ = MADE_OF[name]
+    measure, _ = _made_of(name)
     if measure == "quantity_milli":
         return Amount(plain_quantity(amount), "")
     unit = gettext("毫克") if measure.endswith("_mg") else gettext("微克") if measure.endswith("_ug") else ""
@@ -281,7 +302,7 @@ def trace_url(view: View, measure: str) -> str:
     return url_for("tracing.number", **Asked(view, measure).address())
 
 
-def _words(asked: Asked) -> dict[str, Any]:
+def words(asked: Asked) -> dict[str, Any]:
     """Names of the area and of the campaign that a number is of."""
     with house().db.reading() as connection:
         with session_on(connection) as session:
@@ -292,10 +313,18 @@ def _words(asked: Asked) -> dict[str, Any]:
 
 def _names(connection: Connection, figures: list[Figure]) -> dict[str, str]:
     """What communities and campaigns are called, by code and id."""
-    codes = {one.key.division_code for one in figures}
+    return names_of(
+        connection,
+        {one.key.division_code for one in figures},
+        {one.key.campaign for one in figures if one.key.campaign},
+    )
+
+
+def names_of(connection: Connection, codes: set[str], campaigns: set[str]) -> dict[str, str]:
+    """What divisions and campaigns are called, by code and id."""
     with session_on(connection) as session:
         found = session.exec(select(Division.code, Division.name).where(col(Division.code).in_(codes))).all()
-    return dict(found) | _titles(connection, {one.key.campaign for one in figures if one.key.campaign})
+    return dict(found) | _titles(connection, campaigns)
 
 
 def _titles(connection: Connection, wanted: set[str]) -> dict[str, str]:
@@ -307,6 +336,6 @@ def _titles(connection: Connection, wanted: set[str]) -> dict[str, str]:
 def _measures() -> list[tuple[str, list[tuple[str, str]]]]:
     """What can be traced, by the records that it is the sum of."""
     grouped: dict[str, list[tuple[str, str]]] = {}
-    for name in MADE_OF:
+    for name in TRACED:
         grouped.setdefault(traced_part(name), []).append((name, traced_name(name)))
     return list(grouped.items())
