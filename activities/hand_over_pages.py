@@ -1,16 +1,18 @@
-"""The pages of the hand-over file: to take it from a declaration, the script that checks it, and a site's number in the register."""
+"""The pages of the hand-over file: to have it made of a declaration and take it, the script that checks it, and a site's number in the register."""
 
 from pathlib import Path
-from tempfile import TemporaryFile
 from uuid import UUID
 
-from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from activities import hand_over, sites, source_register, verify_hand_over
+from activities import declaration_files, sites, source_register, verify_hand_over
 from activities.declarations import Declaration
+from activities.factor_words import title_of
+from activities.quantify.methodologies import Methodology
 from activities.sites import MANAGERS
-from tanpuhui.errors import InvalidField, TanpuhuiError
+from tanpuhui.bureau.participation import may_read
+from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.web.auth import house, staff, staff_required
 from tanpuhui.web.forms import form_errors
 
@@ -19,21 +21,49 @@ blueprint = Blueprint("hand_over", __name__, template_folder="templates")
 Answer = str | AnyResponse | tuple[str, int]
 
 
-@blueprint.post("/bureau/declarations/<uuid:declaration_id>/hand-over")
-@staff_required(*hand_over.TAKERS)
-def take(declaration_id: UUID) -> Response:
-    """The hand-over file of a declaration; that it was taken is noted."""
-    file = TemporaryFile()  # noqa: SIM115 - closed with the answer
-    try:
-        fingerprint = hand_over.hand_over(house(), staff(), declaration_id, file)
-    except TanpuhuiError:
-        file.close()
-        raise
+@blueprint.get("/bureau/declarations/<uuid:declaration_id>/hand-over")
+@staff_required(*declaration_files.TAKERS)
+def one(declaration_id: UUID) -> Answer:
+    """The hand-over file of a declaration: to be made, how far it is, or to be taken."""
+    may_read(house(), staff(), declaration_files.TAKERS)
     with house().db.reading_session() as session:
-        found = session.get_one(Declaration, declaration_id)
-    name = f"tanpuhui-hand-over-{found.methodology}-{found.first}-{found.last}-{fingerprint[:8]}.zip"
-    file.seek(0)
-    return send_file(file, "application/zip", as_attachment=True, download_name=name, max_age=0)
+        declaration = session.get(Declaration, declaration_id)
+        if declaration is None:
+            raise NotFound
+        file = declaration_files.latest(session, declaration_id)
+        methodology = session.get_one(Methodology, declaration.methodology)
+    if file:
+        declaration_files.tend(house(), file)
+    return render_template(
+        "activities/declaration_file.html",
+        declaration=declaration,
+        title=title_of(methodology),
+        file=file,
+        kept_until=file.asked_at + declaration_files.KEPT if file else None,
+    )
+
+
+@blueprint.post("/bureau/declarations/<uuid:declaration_id>/hand-over")
+@staff_required(*declaration_files.TAKERS)
+def order(declaration_id: UUID) -> Answer:
+    """Have the hand-over file of a declaration made, and look on."""
+    declaration_files.order(house(), staff(), declaration_id)
+    return redirect(url_for("hand_over.one", declaration_id=declaration_id), 303)
+
+
+@blueprint.post("/bureau/declarations/<uuid:declaration_id>/hand-over.zip")
+@staff_required(*declaration_files.TAKERS)
+def take(declaration_id: UUID) -> Response:
+    """The hand-over file of a declaration, once it is whole; that it was taken is noted."""
+    file, declaration, pieces = declaration_files.take(house(), staff(), declaration_id)
+    period = f"{declaration.methodology}-{declaration.first}-{declaration.last}"
+    name = f"tanpuhui-hand-over-{period}-{(file.fingerprint or '')[:8]}.zip"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Length": str(file.size),
+        "Cache-Control": "no-store",
+    }
+    return Response(pieces, mimetype="application/zip", headers=headers)
 
 
 @blueprint.get("/hand-over/verify_hand_over.py")

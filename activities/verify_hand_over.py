@@ -8,16 +8,18 @@ up again. Exit 0: all of it holds; 1: it does not, and the first difference is t
 docs/hand-over.md; the platform itself writes with the functions of this file.
 """
 
+import heapq
 import json
 import re
 import sys
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 FORMAT = "tanpuhui-hand-over-1"
 
@@ -35,6 +37,7 @@ COMPUTED = {
     **{f"{name}_ug": (f"{name}_ng", 1_000_000) for name in POLLUTANTS},
 }
 CO2E = ("co2e_mg", "co2e_mid_mg", "co2e_high_mg")
+_MICROGRAMS = tuple(f"{name}_ug" for name in POLLUTANTS)
 
 _LONGEST_LINE = 100_000
 
@@ -217,14 +220,47 @@ def calculation(quantity_milli: int, factor: Row) -> str:
 # --- adding up ---------------------------------------------------------------------------------------------
 
 
+#: So many lines are sorted in memory, and so many files of sorted lines stand beside each other.
+_RUN, _RUNS = 50_000, 50
+
+
+class Sorted:
+    """Lines in their order, in temporary files: however many there are, the memory stays the same."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._runs: list[IO[str]] = []
+
+    def add(self, line: str) -> None:
+        """Take a line in; it ends with a line break."""
+        self._lines.append(line)
+        if len(self._lines) == _RUN:
+            self._runs.append(self._file(sorted(self._lines)))
+            self._lines.clear()
+        if len(self._runs) == _RUNS:
+            self._runs = [self._file(self)]
+
+    def __iter__(self) -> Iterator[str]:
+        """Every line in its order."""
+        for run in self._runs:
+            run.seek(0)
+        return heapq.merge(*self._runs, sorted(self._lines))
+
+    @staticmethod
+    def _file(lines: Iterable[str]) -> IO[str]:
+        file = TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - closed with the last who reads it
+        file.writelines(lines)
+        return file
+
+
 class Totals:
     """What the records of a file add up to; the manifest says the same."""
 
     def __init__(self) -> None:
-        self._sums: Counter[str] = Counter()
+        self._pollutants: Counter[str] = Counter()
         self._known: Counter[str] = Counter()
         self._tiers: dict[str, Counter[str]] = {}
-        self._actors: set[bytes] = set()
+        self._deeds = Sorted()
         self.sites: set[str] = set()
         self.factors: set[str] = set()
         self.records = 0
@@ -232,33 +268,48 @@ class Totals:
     def add(self, record: Row) -> None:
         """Count one record in."""
         self.records += 1
-        self._actors.add(bytes.fromhex(record["actor"]))
+        deed = f"{record['actor']} {record['day']} {record['kind']} {record['ordinal']}"
+        self._deeds.add(f"{deed} {self.records:012}\n")
         self.sites.add(record["site"])
         self.factors.add(record["factor_version"])
-        tier = self._tiers.setdefault(record["evidence"], Counter())
+        tier = self._tiers.get(record["evidence"])
+        if tier is None:
+            tier = self._tiers[record["evidence"]] = Counter()
         tier["records"] += 1
         for name in CO2E:
             tier[name] += record[name]
-        for name in COMPUTED:
-            if record[name] is not None:
-                self._sums[name] += record[name]
-        for name in POLLUTANTS:
-            self._known[name] += record[f"{name}_ug"] is not None
+        for name in _MICROGRAMS:
+            amount = record[name]
+            if amount is not None:
+                self._pollutants[name] += amount
+                self._known[name] += 1
 
     def sums(self) -> dict[str, int | None]:
         """Milligrams of CO2e, micrograms of pollutants; None where no record has a factor for one."""
-        known = {f"{name}_ug": self._known[name] for name in POLLUTANTS}
-        return {name: self._sums[name] if known.get(name, 1) else None for name in COMPUTED}
+        co2e = {name: sum(tier[name] for tier in self._tiers.values()) for name in CO2E}
+        return co2e | {name: self._pollutants[name] if self._known[name] else None for name in _MICROGRAMS}
 
     def known(self) -> dict[str, int]:
         """How many records have a factor for each pollutant."""
-        return {name: self._known[name] for name in POLLUTANTS}
+        return {name: self._known[f"{name}_ug"] for name in POLLUTANTS}
 
-    def counts(self, sites_in_source_register: int) -> dict[str, int]:
+    def actors(self) -> tuple[int, int | None]:
+        """How many actors there are, and the first line that has actor, day, kind and ordinal of an earlier one, if any does."""
+        actors, twice, actor, before = 0, None, "", ""
+        for line in self._deeds:
+            deed, _, number = line.rpartition(" ")
+            if deed == before:
+                twice = min(twice or int(number), int(number))
+            elif deed[:32] != actor:
+                actors, actor = actors + 1, deed[:32]
+            before = deed
+        return actors, twice
+
+    def counts(self, actors: int, sites_in_source_register: int) -> dict[str, int]:
         """How many there are of each thing."""
         return {
             "records": self.records,
-            "actors": len(self._actors),
+            "actors": actors,
             "sites": len(self.sites),
             "sites_in_source_register": sites_in_source_register,
             "factors": len(self.factors),
@@ -348,18 +399,16 @@ def _parts(file: zipfile.ZipFile, manifest: Row) -> str:
         _check_factor(where, factor, manifest["methodology"])
         factors[factor["factor_version"]] = factor
     tiers = {tier["code"]: tier for tier in manifest["evidence"]}
-    taken: set[tuple[str, str, str, int]] = set()
     for where, record in _rows(file, manifest, 2, RECORD, "record"):
         for name, known in (("site", sites), ("factor_version", factors), ("evidence", tiers)):
             if record[name] not in known:
                 raise Broken(f"{where}: {name} {record[name]} is nowhere in the file")
         _check_record(where, record, factors[record["factor_version"]], declaration)
-        place = (record["actor"], record["day"], record["kind"], record["ordinal"])
-        if place in taken:
-            raise Broken(f"{where}: the same actor, day, kind and ordinal as an earlier line")
-        taken.add(place)
         totals.add(record)
-    _compare(manifest, totals, sites, factors)
+    actors, twice = totals.actors()
+    if twice:
+        raise Broken(f"{PARTS[2]}, line {twice}: the same actor, day, kind and ordinal as an earlier line")
+    _compare(manifest, totals, actors, sites, factors)
     low = totals.sums()["co2e_mg"]
     return (
         f"{totals.records} records, {len(sites)} sites, {len(factors)} factors, {low} mg of CO2e (low value)"
@@ -395,12 +444,12 @@ def _check_record(where: str, record: Row, factor: Row, declaration: Row) -> Non
         raise Broken(f"{where}: the calculation is not that of quantity and factor")
 
 
-def _compare(manifest: Row, totals: Totals, sites: Row, factors: Row) -> None:
+def _compare(manifest: Row, totals: Totals, actors: int, sites: Row, factors: Row) -> None:
     """That the manifest says what the parts add up to."""
     registered = sum(site["source_register"] is not None for site in sites.values())
     tiers = {tier["code"]: {name: tier[name] for name in ("records", *CO2E)} for tier in manifest["evidence"]}
     for name, said, is_so in (
-        ("counts", manifest["counts"], totals.counts(registered)),
+        ("counts", manifest["counts"], totals.counts(actors, registered)),
         ("sums", manifest["sums"], totals.sums()),
         ("known", manifest["known"], totals.known()),
         ("evidence", tiers, totals.tiers()),

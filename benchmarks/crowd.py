@@ -43,7 +43,7 @@ class Crowd:
     def __init__(self, house: House) -> None:
         """Make the places: many sites without a campaign, and one site whose campaign is open."""
         self._house = house
-        self._world = World(house)
+        self.world = World(house)
         self._phones = 13_000_000_000
         self._numbers = FIRST_NUMBER
         self._waiting: list[str] = []
@@ -51,10 +51,10 @@ class Crowd:
         self._chance = random.Random(2026)
         self._communities = self._read_communities()
         places = self._chance.sample(self._communities, SITES)
-        self.spread = [self._world.code(KIND, community=community) for community in places]
-        site = self._world.site(KIND, community=places[0])
-        self._world.campaign(site, hours=12)
-        self.campaign = [self._world.code_at(site)]
+        self.spread = [self.world.code(KIND, community=community) for community in places]
+        site = self.world.site(KIND, community=places[0])
+        self.world.campaign(site, hours=12)
+        self.campaign = [self.world.code_at(site)]
 
     def _read_communities(self) -> list[str]:
         query = select(Division.code).where(Division.level == DivisionLevel.COMMUNITY).order_by(Division.code)

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -14,8 +16,10 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel import SQLModel
 
-from activities import hand_over, source_register, verify_hand_over
+from activities import declaration_files, declared, hand_over, source_register, verify_hand_over
+from activities.declaration_files import DeclarationFile
 from activities.declarations import Declaration
 from activities.declaring import confirm, report, use, withdraw
 from activities.review import void_action
@@ -33,9 +37,11 @@ from activities.verify_hand_over import (
 )
 from tanpuhui import clock
 from tanpuhui.errors import NotAllowed, NotFound
+from tanpuhui.jobs import run_due
 from tanpuhui.staff import Role
-from tests.browser import browser
+from tests.browser import Browser, browser
 from tests.past import DAY, DAYS, FOOD, ITEMS, recorded
+from tests.threads import at_once
 from tests.world import STREET, World
 
 Contents = dict[str, list[dict[str, Any]]]
@@ -208,7 +214,11 @@ def _mended_sums(contents: Contents) -> None:
     for record in contents["records.jsonl"]:
         totals.add(record)
     (manifest,) = contents[MANIFEST]
-    manifest |= {"sums": totals.sums(), "known": totals.known(), "counts": totals.counts(0)}
+    manifest |= {
+        "sums": totals.sums(),
+        "known": totals.known(),
+        "counts": totals.counts(totals.actors()[0], 0),
+    }
     for tier in manifest["evidence"]:
         tier.update(totals.tiers()[tier["code"]])
 
@@ -330,12 +340,25 @@ def test_the_script_runs_without_the_platform(world: World, tmp_path: Path) -> N
 # --- pages --------------------------------------------------------------------------------------------------
 
 
+def ready(officer: Browser, page: str) -> str:
+    """The page of the file once it is whole."""
+    end = time.monotonic() + 30
+    while "url=" in (seen := officer.get(page)) or "正在生成" in seen:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return seen
+
+
 def test_an_officer_takes_the_file_and_it_is_noted_with_its_fingerprint(world: World, tmp_path: Path) -> None:
     declaration = two_kinds(world)
     page = f"/bureau/declarations/{declaration.id}"
     officer = browser(world, world.officer)
-    assert "交给市级核查的文件" in officer.get(page)
-    body = officer.take("hand-over")
+    assert f"{page}/hand-over" in officer.get(page)
+    assert "生成交接文件" in officer.get(f"{page}/hand-over")
+    officer.send(f"{declaration.id}/hand-over")
+    assert officer.path == f"{page}/hand-over"
+    assert "交接文件好了" in ready(officer, f"{page}/hand-over")
+    body = officer.take("hand-over.zip")
     assert officer.page.content_type == "application/zip"
     path = tmp_path / "taken.zip"
     path.write_bytes(body)
@@ -351,6 +374,107 @@ def test_an_officer_takes_the_file_and_it_is_noted_with_its_fingerprint(world: W
     assert [(UUID(str(row.actor_id)), row.subject) for row in noted] == [
         (world.officer.id, f"declaration:{declaration.id}")
     ]
+    with clock.pretending(clock.now() + timedelta(days=1, minutes=1)):
+        assert "生成交接文件" in browser(world, world.officer).get(f"{page}/hand-over")
+        run_due(world.house, declaration_files.JOB, clock.now())
+    assert (_count(world, "declaration_file"), _count(world, "declaration_file_piece")) == (0, 0)
+
+
+def _count(world: World, table: str) -> int:
+    with world.house.db.reading() as connection:
+        return connection.scalar(sa.text(f"SELECT count(*) FROM {table}")) or 0
+
+
+def _file(world: World, declaration: Declaration) -> DeclarationFile:
+    with world.house.db.reading_session() as session:
+        found = declaration_files.latest(session, declaration.id)
+        session.expunge_all()
+    assert found
+    return found
+
+
+def _ordered(world: World, declaration: Declaration, monkeypatch: pytest.MonkeyPatch) -> DeclarationFile:
+    """A file that was asked for and that nobody has begun."""
+    with monkeypatch.context() as still:
+        still.setattr(declaration_files, "_begin", lambda *_: None)
+        declaration_files.order(world.house, world.officer, declaration.id)
+    return _file(world, declaration)
+
+
+def test_scans_are_credited_while_a_file_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what becomes of the declaration meanwhile is in none of it: the file is of one moment."""
+    declaration, resident, code = two_kinds(world), world.resident(), world.code("clean_plate")
+    before = made(world, declaration.id)
+    reads, goes_on = threading.Event(), threading.Event()
+    read = declared.records
+
+    def halting(*asked: Any) -> Iterator[sa.RowMapping]:
+        rows = read(*asked)
+        yield next(rows)
+        reads.set()
+        assert goes_on.wait(30)
+        yield from rows
+
+    monkeypatch.setattr(declared, "records", halting)
+    declaration_files.order(world.house, world.officer, declaration.id)
+    assert reads.wait(30)
+    assert world.scan(resident, code)["points"]["balance"] > 0
+    withdraw(world.house, world.officer, declaration.id, reason="时间填错了")
+    officer = browser(world, world.officer)
+    assert "正在生成" in officer.get(f"/bureau/declarations/{declaration.id}/hand-over")
+    assert 'http-equiv="refresh"' in officer.page.text
+    goes_on.set()
+    ready(officer, f"/bureau/declarations/{declaration.id}/hand-over")
+    assert officer.take("hand-over.zip") == before
+
+
+def test_killed_half_way_nothing_is_left_and_it_is_made_again_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declaration = two_kinds(world)
+    file = _ordered(world, declaration, monkeypatch)
+    piece = {"file_id": file.id, "attempt": 1, "number": 0, "body": b"half a file"}
+    with world.house.db.transaction() as connection:
+        connection.execute(sa.insert(SQLModel.metadata.tables["declaration_file_piece"]), piece)
+    with pytest.raises(NotFound):
+        declaration_files.take(world.house, world.officer, declaration.id)
+    declaration_files.tend(world.house, file)
+    assert _file(world, declaration).attempt == 1  # its maker may still be at it
+    begun: list[int] = []
+    with clock.pretending(clock.now() + timedelta(minutes=1)):
+        with monkeypatch.context() as still:
+            still.setattr(declaration_files, "_begin", lambda _house, _id, attempt: begun.append(attempt))
+            at_once([lambda: declaration_files.tend(world.house, file)] * 3)
+        assert begun == [2]
+        declaration_files.make(world.house, file.id, 1)  # one that was only slow has been overtaken
+        assert _file(world, declaration).finished_at is None
+        declaration_files.make(world.house, file.id, 2)
+    *_, pieces = declaration_files.take(world.house, world.officer, declaration.id)
+    assert b"".join(pieces) == made(world, declaration.id)
+
+
+def test_two_who_ask_at_once_get_one_file_and_the_database_keeps_it_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declaration = two_kinds(world)
+    monkeypatch.setattr(declaration_files, "_begin", lambda *_: None)
+    asked = at_once([lambda: declaration_files.order(world.house, world.officer, declaration.id)] * 4)
+    assert (asked, _count(world, "declaration_file")) == ([None] * 4, 1)
+    file = _file(world, declaration)
+    whole = "done = records, size = 9, fingerprint = 'x', finished_at = worked_at"
+    piece = "INSERT INTO declaration_file_piece (file_id, attempt, number, body) SELECT id, {}, 0, body FROM declaration_file, (SELECT pdf AS body FROM (SELECT CAST('123' AS {}) AS pdf) p) b"
+    blob = "BLOB" if world.house.db.is_sqlite else "bytea"
+    for refused in (f"UPDATE declaration_file SET {whole}", piece.format(2, blob)):
+        with pytest.raises(sa.exc.IntegrityError), world.house.db.transaction() as connection:
+            connection.execute(sa.text(refused))
+    declaration_files.make(world.house, file.id, 1)
+    for refused in (
+        "UPDATE declaration_file SET size = size",
+        "UPDATE declaration_file_piece SET number = 7",
+        piece.format(1, blob),
+    ):
+        with pytest.raises(sa.exc.IntegrityError), world.house.db.transaction() as connection:
+            connection.execute(sa.text(refused))
 
 
 def test_nobody_else_takes_it(world: World) -> None:
@@ -363,11 +487,18 @@ def test_nobody_else_takes_it(world: World) -> None:
         world.colleague(Role.OFFICER, division=STREET),
         world.organiser,
     ):
-        with pytest.raises(NotAllowed):
-            hand_over.hand_over(world.house, who, declaration.id, BytesIO())
+        for deed in (declaration_files.order, declaration_files.take):
+            with pytest.raises(NotAllowed):
+                deed(world.house, who, declaration.id)
     with pytest.raises(NotFound):
-        hand_over.hand_over(world.house, world.officer, UUID(int=7), BytesIO())
+        declaration_files.order(world.house, world.officer, UUID(int=7))
     assert browser(world).client.post(f"{page}/hand-over").status_code in {302, 303, 400, 401}
+    assert (
+        browser(world, world.colleague(Role.OFFICER, division=STREET))
+        .client.get(f"{page}/hand-over")
+        .status_code
+        == 403
+    )
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
