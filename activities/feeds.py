@@ -37,6 +37,7 @@ def contributions(_connection: Connection, events: Sequence[Deed]) -> Iterator[C
             measures=measures,
             resident_id=event.resident_id,
             participations=sign,
+            site_id=event.site_id,
         )
 
 

@@ -84,6 +84,7 @@ class Site(SQLModel, table=True):
     `self_reports`: it is no place but where a district takes what residents report themselves (`activities.self_reports`);
     then `division_code` is the district.
     `level`: where in the recovery chain it stands, for good.
+    `closed_at`: when it was last closed, also if it was opened again.
     """
 
     __tablename__ = "site"
@@ -116,6 +117,7 @@ class Site(SQLModel, table=True):
     )
     created_by: UUID = Field(foreign_key="staff.id")
     created_at: datetime = Field(default_factory=clock.now)
+    closed_at: datetime | None = None
     self_reports: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
     latitude_e6: int | None = None
     longitude_e6: int | None = None
@@ -202,6 +204,8 @@ def set_status(house: House, principal: Principal, site_id: UUID, status: SiteSt
     with house.db.session() as session:
         site = get_site(session, principal, site_id)
         site.status = status
+        if status is SiteStatus.CLOSED:
+            site.closed_at = clock.now()
         session.add(site)
         audit.note_by(
             session,

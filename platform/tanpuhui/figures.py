@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
-from tanpuhui import participants, period_figures
+from tanpuhui import participants, period_figures, site_figures
 from tanpuhui.db import Statement
 from tanpuhui.events import Event, event_class
 from tanpuhui.i18n import N_
@@ -101,6 +101,7 @@ class Contribution:
     measures: Mapping[str, int]
     resident_id: UUID | None = None
     participations: int = 0
+    site_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -183,12 +184,16 @@ class _Sums:
     )
     participants: dict[tuple[Any, ...], int] = field(default_factory=lambda: defaultdict(int))
     saved: dict[tuple[str, UUID], int] = field(default_factory=lambda: defaultdict(int))
+    sites: dict[site_figures.DailyKey, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, contribution: Contribution) -> None:
         """Count `contribution` in."""
         row = self.figures[tuple(getattr(contribution, name) for name in DIMENSIONS)]
         for name, amount in contribution.measures.items():
             row[name] += amount
+        if contribution.site_id:
+            at = contribution.day, contribution.site_id, contribution.kind
+            self.sites[at] += contribution.measures.get("actions", 0)
         if contribution.resident_id and contribution.participations:
             key = tuple(getattr(contribution, name) for name in _PARTICIPANT_KEY)
             self.participants[key] += contribution.participations
@@ -223,6 +228,7 @@ def _fold(connection: Connection, sums: _Sums) -> None:
         ]
         _ADD_FIGURES.run(connection, rows)
         period_figures.add(connection, sums.figures.items())
+    site_figures.add(connection, sums.sites.items())
     if sums.participants:
         rows = [
             {**dict(zip(_PARTICIPANT_KEY, key, strict=True)), "actions": count}
@@ -294,7 +300,7 @@ def figures_subscriber(feeds: Sequence[Feed]) -> Later:
 # --- rebuild -----------------------------------------------------------------------------------------------
 
 _TABLES = (
-    *("daily_figure", "period_figure"),
+    *("daily_figure", "period_figure", "site_figure"),
     *("daily_participant", "participant_year", "participant_count"),
     *("campaign_participant", "campaign_total"),
 )

@@ -27,6 +27,7 @@ from tanpuhui import (
     quality,
     reference,
     sessions,
+    site_figures,
     staff,
     worker,
 )
@@ -57,6 +58,10 @@ def _negative_figures(connection: Connection) -> Iterator[str]:
         yield f"daily figure {row[0]} {row[1]} counts {row[2]} actions"
     for row in connection.execute(sa.text("SELECT day, kind FROM daily_participant WHERE actions < 0")):
         yield f"daily participant {row[0]} {row[1]} is below zero"
+    for row in connection.execute(
+        sa.text("SELECT unit, first, site_id, kind FROM site_figure WHERE actions < 0")
+    ):
+        yield f"site {row[2]} counts fewer than no actions of {row[3]} in the {row[0]} from {row[1]}"
     below = "SELECT unit, area, first FROM participant_count WHERE participants < 0 OR newcomers < 0"
     for row in connection.execute(sa.text(below)):
         yield f"{row[1]} counts fewer than no participants in the {row[0]} from {row[2]}"
@@ -284,6 +289,7 @@ room = Room(
         participants.ParticipantYear,
         participants.ParticipantCount,
         period_figures.PeriodFigure,
+        site_figures.SiteFigure,
         idempotency.StoredAnswer,
         identities.Identity,
         inbox.Message,

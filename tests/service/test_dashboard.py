@@ -322,7 +322,7 @@ def test_who_has_a_reason_sees_all_of_one_view_and_is_noted(world: World) -> Non
 
 #: What the page may read: sums, and tables that stay small however many records there are.
 SMALL = {
-    *("period_figure", "participant_count", "withheld_cell", "withheld_year"),
+    *("period_figure", "participant_count", "site_figure", "withheld_cell", "withheld_year"),
     *("division", "action_kind", "evidence_tier", "campaign", "campaign_total", "population", "member_card"),
     *(
         "staff",

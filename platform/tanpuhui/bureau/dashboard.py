@@ -19,6 +19,7 @@ from tanpuhui.bureau.populations import Population, populations_until
 from tanpuhui.bureau.reach import CampaignLine, Reach, campaign_lines, card_holders, reach
 from tanpuhui.bureau.synergy import KindPart
 from tanpuhui.bureau.told import told_sums, whole_sums
+from tanpuhui.bureau.venues import Venues, venues
 from tanpuhui.bureau.view import Choices, View
 from tanpuhui.measures import POLLUTANTS
 from tanpuhui.periods import CalendarPeriod
@@ -72,7 +73,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """What the page tells. `hidden`: whether anything of it is withheld."""
+    """What the page tells. `hidden`: whether anything of it is withheld. `venues`: None for a campaign, by which they are not counted."""
 
     view: View
     total: Line
@@ -85,6 +86,7 @@ class Dashboard:
     own_kinds: Sequence[KindPart]
     city_kinds: Sequence[KindPart]
     reach: Reach
+    venues: Venues | None
     populations: Mapping[str, Population]
     card_holders: int | None
     campaigns: Sequence[CampaignLine]
@@ -132,10 +134,15 @@ def dashboard(connection: Connection, view: View, offered: Choices, *, see_all: 
         own_kinds=_kind_parts(kinds, city=False),
         city_kinds=_kind_parts(kinds, city=True),
         reach=reach(connection, view),
+        venues=None if view.campaign else _venues(connection, view),
         populations=populations_until(connection, view.period.last.year),
         card_holders=card_holders(connection, see_all=see_all),
         campaigns=campaign_lines(connection, view, see_all=see_all),
     )
+
+
+def _venues(connection: Connection, view: View) -> Venues:
+    return venues(connection, view.period.first, view.period.last, view.area, view.kind)
 
 
 def _reader(

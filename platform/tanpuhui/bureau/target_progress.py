@@ -3,7 +3,7 @@
 What is expected by today is spread evenly over the days from the first of January to the deadline. That is arithmetic, no forecast.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,12 +12,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
 from tanpuhui.bureau import participation, rollups
 from tanpuhui.bureau.participation import Period
 from tanpuhui.bureau.target_measures import MEASURES, Counted
 from tanpuhui.bureau.targets import Target, TargetProgress
+from tanpuhui.bureau.venues import venues
 from tanpuhui.divisions import district_of
 from tanpuhui.periods import CalendarPeriod
 
@@ -86,6 +87,7 @@ class _Figures:
             if MEASURES[one.measure].number:
                 self.areas[_asked(one, today)].add(one.division_code)
         self.read: dict[Asked, dict[tuple[str, str], Row]] = {}
+        self.used: dict[tuple[Period, str, str], Counter[str]] = {}
 
     def reached(self, target: Target) -> int:
         """What the figures count for a target, in thousandths of its unit; cut."""
@@ -94,12 +96,23 @@ class _Figures:
         if within.last < within.first:
             return 0
         if target.measure is Counted.VENUES:
-            return venues(self.connection, within, target.division_code, target.kind) * 1000
+            return self._venues(within, target.kind, target.division_code) * 1000
         if asked not in self.read:
             self.read[asked] = _numbers(self.connection, asked, sorted(self.areas[asked]), self.today)
         row = self.read[asked].get((target.division_code, target.kind))
         measure = MEASURES[target.measure]
         return int(row[measure.number]) * measure.milli // measure.per_milli if row else 0
+
+    def _venues(self, within: Period, kind: str, division_code: str) -> int:
+        """The sites of the district or of a 街镇 at which something was recorded, read once for all 街镇."""
+        district = district_of(division_code)
+        asked = (within, kind, district)
+        if asked not in self.used:
+            whole = is_calendar_year(within, self.today)
+            last = CalendarPeriod("year", within.first).last if whole else within.last
+            found = venues(self.connection, within.first, last, district, kind or None)
+            self.used[asked] = found.used_by_street
+        return sum(sites for street, sites in self.used[asked].items() if street.startswith(division_code))
 
 
 def _numbers(
@@ -123,32 +136,6 @@ def _numbers(
 def is_calendar_year(within: Period, today: date) -> bool:
     """Whether all that was ever recorded of the year lies within: nothing is recorded of days to come."""
     return within.last in {today, date(within.first.year, 12, 31)}
-
-
-def venues(connection: Connection, within: Period, division_code: str, kind: str = "") -> int:
-    """The sites of a division at which something (of `kind`, if one is named) was recorded that stands. Not from the figures, which know
-    no site; asked site by site by an index."""
-    site, action, void, review = (
-        SQLModel.metadata.tables[name] for name in ("site", "action", "action_void", "action_review")
-    )
-    undecided = sa.and_(review.c.action_id == action.c.id, review.c.state.in_(("pending", "rejected")))
-    used = (
-        sa.select(action.c.id)
-        .where(
-            action.c.site_id == site.c.id,
-            action.c.day.between(within.first, within.last),
-            *([action.c.kind == kind] if kind else []),
-            ~sa.exists().where(void.c.action_id == action.c.id),
-            ~sa.exists().where(undecided),
-        )
-        .correlate(site)
-    )
-    query = (
-        sa.select(sa.func.count())
-        .select_from(site)
-        .where(site.c.division_code.startswith(division_code), site.c.self_reports.is_(False), used.exists())
-    )
-    return int(connection.scalar(query) or 0)
 
 
 def _entered(connection: Connection, wanted: Sequence[UUID]) -> dict[UUID, tuple[int | None, date]]:

@@ -1,0 +1,76 @@
+"""How much was recorded at which site, by calendar period: whether a site was used in a year is one look, as of a day.
+
+Used sites do not add up: one that is used in two weeks of a month is one of the month. So of each period it is kept how many standing
+actions a site has, moved by the same batches of the relay as all figures; what takes the last one back makes it unused again.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date
+from functools import lru_cache
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlmodel import Field, SQLModel
+
+from tanpuhui.db import Statement
+from tanpuhui.periods import UNITS, CalendarPeriod
+
+
+class SiteFigure(SQLModel, table=True):
+    """How many standing actions of a kind were done at a site in the period of `unit` that begins on `first`; 0 once all are voided."""
+
+    __tablename__ = "site_figure"
+    __table_args__ = (
+        sa.CheckConstraint("unit IN ('day', 'week', 'month', 'quarter', 'year')", name="unit"),
+        {"sqlite_with_rowid": False},
+    )
+
+    unit: str = Field(primary_key=True, max_length=8)
+    first: date = Field(primary_key=True)
+    site_id: UUID = Field(primary_key=True)
+    kind: str = Field(primary_key=True, max_length=32)
+    actions: int = Field(sa_type=sa.BigInteger)
+
+
+_KEY = ("unit", "first", "site_id", "kind")
+
+_ADD = Statement(
+    "INSERT INTO site_figure (unit, first, site_id, kind, actions) "
+    "SELECT q.unit, q.first, q.site_id, q.kind, q.actions FROM {rows} WHERE true "
+    "ON CONFLICT (unit, first, site_id, kind) DO UPDATE SET actions = site_figure.actions + excluded.actions",
+    rows={"unit": "text", "first": "date", "site_id": "uuid", "kind": "text", "actions": "int"},
+)
+
+#: Day, site and kind of action.
+DailyKey = tuple[date, UUID, str]
+
+
+def add(connection: Connection, daily: Iterable[tuple[DailyKey, int]]) -> None:
+    """Add standing actions of days to all periods that these lie in, one atomic upsert a sum, in key order (so relays never deadlock)."""
+    sums: dict[tuple[str, date, UUID, str], int] = defaultdict(int)
+    for (day, site_id, kind), actions in daily:
+        for unit, first in _periods(day):
+            sums[unit, first, site_id, kind] += actions
+    rows = [
+        dict(zip((*_KEY, "actions"), (*key, sum_), strict=True)) for key, sum_ in sorted(sums.items()) if sum_
+    ]
+    if rows:
+        _ADD.run(connection, rows)
+
+
+@lru_cache(4096)
+def _periods(day: date) -> tuple[tuple[str, date], ...]:
+    return tuple((unit, CalendarPeriod.containing(unit, day).first) for unit in UNITS)
+
+
+def pieces(first: date, last: date) -> list[CalendarPeriod]:
+    """Calendar periods, the largest that fit, that make up the days from `first` to `last`, both included; none if `last` is before."""
+    found = []
+    while first <= last:
+        starting = (CalendarPeriod.containing(unit, first) for unit in reversed(UNITS))
+        piece = next(one for one in starting if one.first == first and one.last <= last)
+        found.append(piece)
+        first = piece.after().first
+    return found
