@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -67,6 +68,11 @@ def cpu_of_tree(root: int) -> float:
     for pid in family & living.keys():
         total += living[pid][1]
     return total
+
+
+def on_cpu(pids: Iterable[int]) -> float:
+    """Seconds that single-threaded processes have been on a core, to the microsecond (`cpu_of_tree` counts in hundredths)."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
 
 
 def cpu_of_everything() -> float:
