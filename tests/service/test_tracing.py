@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 from uuid import UUID
 
 import pytest
@@ -25,6 +25,7 @@ from tanpuhui.people import Resident
 from tanpuhui.periods import CalendarPeriod
 from tanpuhui.sessions import Principal
 from tanpuhui.staff import Role
+from tanpuhui.web.formatting import in_grams, in_kilograms, whole
 from tests.browser import Browser, browser
 from tests.world import COMMUNITY, DISTRICT, OTHER_COMMUNITY, STREET, World
 
@@ -460,3 +461,57 @@ def test_a_number_of_one_tier_of_evidence(world: World, time: time_machine.Trave
             connection, Asked(View(JUNE, COMMUNITY, "metro_trip"), "actions", "measured"), whole=False
         )
         assert (few.amount, bool(few.withheld)) == (None, True)
+
+
+_NUMBER = re.compile(r'<a href="(/bureau/trace\?[^"#]+)">([0-9,.\u2212]+)</a>')
+
+
+def lead_to_themselves(world: World, page: str) -> list[Asked]:
+    """The numbers of a page that are linked: each leads to the number that it is, and none in a row of what is withheld."""
+    rows = re.findall(r"<tr.*?</tr>", page, re.S)
+    assert not [row for row in rows if "/bureau/trace" in row and ("人少，不显示" in row or "太细" in row)]
+    found = []
+    with world.house.db.snapshot() as connection:
+        for address, words in _NUMBER.findall(page):
+            asked, _, wrong = tracing.read_asked(
+                connection, dict(parse_qsl(urlsplit(unescape(address)).query)), DISTRICT
+            )
+            told = tracing.number(connection, asked, whole=False)
+            assert (wrong, told.withheld) == ({}, None), asked
+            ends = asked.measure.rpartition("_")[2]
+            shown = {"mg": in_kilograms, "ug": in_grams}.get(ends, whole)(told.amount or 0)
+            assert words == shown, asked
+            found.append(asked)
+    return found
+
+
+def test_the_numbers_of_the_dashboard_lead_to_themselves(world: World, time: time_machine.Traveller) -> None:
+    site = world.site("clean_plate", "metro_trip")
+    world.campaign(site, hours=40)
+    code = world.code_at(site)
+    people = [*world.residents(6), *(world.resident(OTHER_COMMUNITY) for _ in range(6))]
+    for person in people:
+        world.scan(person, code, kind="clean_plate")
+        world.scan(person, code, kind="metro_trip", quantity=7)
+    world.house.relay.drain()
+    eye = browser(world, world.officer)
+    linked = lead_to_themselves(world, eye.get("/bureau?period=2027-06"))
+    assert {one.measure for one in linked} >= {
+        "participants",
+        "actions",
+        "co2e_known",
+        "nox_known",
+        "city_co2e_mg",
+    }
+    assert {one.view.period.unit for one in linked} == {"day", "month", "year"}  # the trend, and campaigns
+    assert {len(one.view.area) for one in linked} == {6, 9}
+    assert {one.view.kind for one in linked} >= {None, "clean_plate"}
+    assert {one.evidence for one in linked} >= {None, "site_code"}
+    assert any(one.view.campaign for one in linked)
+    assert lead_to_themselves(world, eye.get(f"/bureau?period=2027&area={STREET}&kind=clean_plate"))
+    time.shift(timedelta(days=1))
+    world.scan(people[0], code, kind="clean_plate")
+    world.house.relay.drain()
+    page = browser(world, world.officer).get("/bureau?period=2027-06")
+    assert "人少，不显示" in page
+    assert lead_to_themselves(world, page)

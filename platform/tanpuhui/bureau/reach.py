@@ -19,6 +19,7 @@ from tanpuhui.bureau.told import FEW
 from tanpuhui.bureau.view import View
 from tanpuhui.divisions import DivisionLevel, street_of
 from tanpuhui.participants import ALL
+from tanpuhui.periods import CalendarPeriod
 
 #: As many campaigns stand side by side.
 MOST_CAMPAIGNS = 40
@@ -86,6 +87,12 @@ class CampaignLine:
     actions: int | None = None
     co2e_mg: int | None = None
     city_co2e_mg: int | None = None
+
+    @property
+    def year(self) -> CalendarPeriod | None:
+        """The calendar year in which all of it lies, by which its numbers are traced; None if it lies in two."""
+        year = CalendarPeriod.containing("year", clock.day_of(self.starts_at))
+        return year if self.until <= clock.day_bounds(year.last)[1] else None
 
 
 def campaign_lines(connection: Connection, view: View, *, see_all: bool = False) -> list[CampaignLine]:

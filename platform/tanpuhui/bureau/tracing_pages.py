@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Blueprint, redirect, render_template, request, session as form_session, url_for
+from flask import Blueprint, g, redirect, render_template, request, session as form_session, url_for
 from flask_babel import gettext
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel, col, select
@@ -297,9 +298,15 @@ def traced_exactly(amount: int, name: str) -> Amount:
 
 
 @blueprint.app_template_global()
-def trace_url(view: View, measure: str) -> str:
-    """Where a number is traced: what a page of statistics links it to. `measure`: of `participation.NUMBERS`, which are sums."""
-    return url_for("tracing.number", **Asked(view, measure).address())
+def traces(view: View, evidence: str = "", **changes: Any) -> str:
+    """Where the numbers of a view with `changes` are traced, all but the measure (of `tracing.TRACED`), which is put behind it.
+
+    So a page makes one for each row of a table, however many numbers there are in it.
+    """
+    if "trace_page" not in g:
+        g.trace_page = url_for("tracing.number")
+    tier = {"evidence": evidence} if evidence else {}
+    return f"{g.trace_page}?{urlencode(view.address(**changes) | tier | {'measure': ''})}"
 
 
 def words(asked: Asked) -> dict[str, Any]:
