@@ -24,6 +24,7 @@ from activities import (
     campaign_desk,
     codes,
     drafts,
+    evidence_packs,
     helping,
     members,
     plantings,
@@ -52,7 +53,7 @@ from activities.sites import SiteKind
 from activities.taking_part import sign_up
 from tanpuhui import clock, families, feedback, ids, people, reference, schema, staff
 from tanpuhui.bureau import answers
-from tanpuhui.divisions import Division, DivisionLevel
+from tanpuhui.divisions import Division, DivisionLevel, street_of
 from tanpuhui.errors import Refused
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal, new_api_token
@@ -185,6 +186,7 @@ def demo_command(residents: int, days: int, tokens: Path | None) -> None:
         room.demo(house)
     _gather(district, start)
     house.relay.drain()
+    _show_evidence(district)
     if tokens:
         _write_tokens(district, tokens)
     everything = [
@@ -342,6 +344,14 @@ def _hand_out_cards(district: _District) -> None:
         )
         district.recorded.append(UUID(json.loads(answer.body)["action"]["id"]))
     members.replace_printed(house, helper, numbers[0], numbers[6], "卡片遗失")
+
+
+def _show_evidence(district: _District) -> None:
+    """The evidence pack of this year of the 街镇 in which the first site lies."""
+    from activities.evidence_papers import pack_zip
+
+    street = street_of(district.places[0][0].division_code)
+    evidence_packs.make(district.house, district.officer, street, str(clock.today().year), draw=pack_zip)
 
 
 def _gather(district: _District, start: datetime) -> None:

@@ -109,7 +109,6 @@ NOT_IN_THE_DEMO = (
     "classes.enter",
     "declarations.one",
     "declarations.records",
-    "evidence.one",
     "factor_forms.edit",
     "honours.invitation",
     "gatherings.here",
