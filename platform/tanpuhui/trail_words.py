@@ -26,6 +26,7 @@ TRAIL = {
     "target.task_changed": N_("改了任务"),
     "target.task_done": N_("完成了任务"),
     "target.task_dropped": N_("取消了任务"),
+    "target.task_reopened": N_("重新打开了任务"),
     "target.task_set": N_("派了任务"),
     "target.withdrawn": N_("撤回了目标"),
     "audit.chain_exported": N_("导出了全部操作记录"),

@@ -27,6 +27,7 @@ from tanpuhui.bureau.target_task_changes import (
     drop_task,
     finish_task,
     follow_up,
+    reopen_task,
     set_task,
 )
 from tanpuhui.bureau.target_tasks import Step, TargetReminder, TargetTask, follow_ups_of, mark_seen, unseen
@@ -266,6 +267,73 @@ def test_the_database_keeps_the_tree_true(world: World) -> None:
     row = {**read(world, part).model_dump(), "id": new_id(), "code": "1.9"}
     with pytest.raises(DatabaseError), world.house.db.transaction() as connection:
         connection.execute(sa.insert(SQLModel.metadata.tables["target"]), row)  # the same target twice
+
+
+def run(world: World, *statements: str) -> None:
+    """Statements in one transaction, past the application."""
+    with world.house.db.transaction() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
+def test_a_closed_task_is_opened_again_with_a_word_in_its_log(world: World) -> None:
+    target, helper = make(world), world.colleague(Role.OFFICER, division=STREET)
+    task = a_task(world, target, helper)
+    with pytest.raises(TargetChanged):
+        reopen_task(world.house, world.officer, task, reason="还没关", seen=1)
+    finish_task(world.house, helper, task, outcome="十家都走访了", reference="台账 3", seen=1)
+    closed = task_of(world, task)
+    with pytest.raises(NotAllowed):
+        reopen_task(world.house, helper, task, reason="点错了", seen=2)
+    for reason, seen, error in (("", 2, InvalidField), ("点错了", 1, TargetChanged)):
+        with pytest.raises(error):
+            reopen_task(world.house, world.officer, task, reason=reason, seen=seen)
+    many = [lambda: reopen_task(world.house, world.officer, task, reason="点错了一项", seen=2)] * 4
+    assert sorted(codes(at_once(many))) == ["ok", *["target_changed"] * 3]
+    found = task_of(world, task)
+    assert (found.state, found.version, found.outcome, found.closed_at) == ("open", 3, "", None)
+    with world.house.db.reading_session() as session:
+        (entry,) = follow_ups_of(session, task)
+    assert (entry.text, entry.said_by, entry.reopens) == ("点错了一项", world.officer.id, 3)
+    kept = (entry.outcome, entry.reference, entry.closed_at, entry.closed_by)
+    assert kept == ("十家都走访了", "台账 3", closed.closed_at, helper.id)
+    finish_task(world.house, helper, task, outcome="这次真的好了", reference="台账 4", seen=3)
+    reopen_task(world.house, world.officer, task, reason="又错了", seen=4)
+    drop_task(world.house, world.officer, task, reason="不做了", seen=5)
+    assert [one.deed for one in audited(world, target)].count("target.task_reopened") == 2
+    withdraw_target(world.house, world.officer, target, reason="不再需要", seen=1)
+    with pytest.raises(TargetChanged):
+        reopen_task(world.house, world.officer, task, reason="还要做", seen=6)
+
+    # Nor does the database let it pass: without a word, with another one, changed on the way, or for a target that is gone.
+    one, two = (a_task(world, make(world, department=name), helper) for name in ("甲", "乙"))
+    drop_task(world.house, world.officer, one, reason="不做了", seen=1)
+    reopen = "UPDATE target_task SET state = 'open', outcome = '', reference = '', closed_at = NULL, closed_by = NULL"
+    where = "WHERE id = (SELECT id FROM target_task WHERE outcome = '不做了' AND version = 2)"
+    word = (
+        "INSERT INTO target_follow_up (id, task_id, on_day, text, said_by, said_at, reopens, outcome, reference, closed_at, closed_by) "
+        "SELECT created_by, id, due_on, '再来', created_by, created_at, {reopens}, {outcome}, reference, closed_at, closed_by "
+        "FROM target_task WHERE {which}"
+    )
+    right = word.format(reopens="version + 1", outcome="outcome", which="outcome = '不做了' AND version = 2")
+    for statements in (
+        [f"{reopen}, version = version + 1 {where}"],
+        [right, f"{reopen}, version = version + 1, title = '别的' {where}"],
+        [right, f"{reopen} {where}"],
+        [right.replace("version + 1, outcome", "version + 2, outcome")],
+        [right.replace("version + 1, outcome", "version + 1, '别的'")],
+        [word.format(reopens="version + 1", outcome="outcome", which="state = 'open'")],
+        [right.replace("version + 1, outcome", "NULL, outcome")],
+        [
+            word.format(reopens="version + 1", outcome="outcome", which="version = 6"),
+            f"{reopen}, version = version + 1 WHERE version = 6",
+        ],
+    ):
+        with pytest.raises(DatabaseError):
+            run(world, *statements)
+    run(world, right, f"{reopen}, version = version + 1 {where}")
+    assert task_of(world, one).state == "open"
+    assert task_of(world, two).state == "open"
 
 
 # --- how far it is ------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ _DEEDS = {
     "target.task_changed": N_("修改任务"),
     "target.task_done": N_("办结任务"),
     "target.task_dropped": N_("取消任务"),
+    "target.task_reopened": N_("重新打开任务"),
     "target.followed_up": N_("记下跟进"),
 }
 _NAMES = {

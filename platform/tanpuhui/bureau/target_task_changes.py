@@ -1,4 +1,4 @@
-"""What is done with a task of a target: set, changed, followed, done with evidence, dropped with a reason."""
+"""What is done with a task of a target: set, changed, followed, done with evidence, dropped with a reason, opened again."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -153,6 +153,50 @@ def _close(
         session.add(task)
         deed = "target.task_done" if state is TaskState.DONE else "target.task_dropped"
         note(session, principal, deed, target, outcome[:200], task=str(task.id), reference=reference)
+
+    in_turn(house, work)
+
+
+def reopen_task(house: House, principal: Principal, task_id: UUID, *, reason: str, seen: int) -> None:
+    """Open a task again that was closed by mistake. The reason goes into its log, with what it was closed with.
+
+    For officers and admins of the district. Raises NotAllowed, NotFound, InvalidField, TargetChanged (it is open already, or
+    its target was withdrawn).
+    """
+
+    def work(session: Session) -> None:
+        may_edit(session, house, principal)
+        _, target = _found(session, task_id)
+        session.refresh(target, with_for_update=True)  # a target is not withdrawn meanwhile
+        task = session.get_one(TargetTask, task_id, with_for_update=True, populate_existing=True)
+        why = audit.reason(reason)
+        if task.state is TaskState.OPEN or task.version != seen or target.withdrawn_at:
+            raise TargetChanged
+        was = {name: getattr(task, name) for name in ("outcome", "reference", "closed_at", "closed_by")}
+        entry = TargetFollowUp(
+            task_id=task.id,
+            on_day=clock.today(),
+            text=why,
+            said_by=principal.id,
+            reopens=task.version + 1,
+            **was,
+        )
+        session.add(entry)
+        session.flush()  # the database asks for it before it lets the task be opened
+        task.state, task.outcome, task.reference = TaskState.OPEN, "", ""
+        task.closed_at = task.closed_by = None
+        task.version += 1
+        session.add(task)
+        note(
+            session,
+            principal,
+            "target.task_reopened",
+            target,
+            why,
+            task=str(task.id),
+            outcome=was["outcome"],
+            reference=was["reference"],
+        )
 
     in_turn(house, work)
 

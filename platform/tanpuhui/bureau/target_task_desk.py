@@ -95,6 +95,7 @@ def _one(task_id: UUID, step: str = "", error: TanpuhuiError | None = None) -> A
         editor = is_editor(session, house(), staff())
         log = follow_ups_of(session, task.id)
         wanted = {task.answerer_id, task.created_by, *(entry.said_by for entry in log)}
+        wanted |= {entry.closed_by for entry in log if entry.closed_by}
         page = render_template(
             "bureau/target_task.html",
             task=task,
@@ -114,10 +115,10 @@ def _one(task_id: UUID, step: str = "", error: TanpuhuiError | None = None) -> A
     return (page, error.status) if error else page
 
 
-@blueprint.post("/bureau/targets/tasks/<uuid:task_id>/<any(change, done, drop, follow):step>")
+@blueprint.post("/bureau/targets/tasks/<uuid:task_id>/<any(change, done, drop, reopen, follow):step>")
 @staff_required(*READERS)
 def act(task_id: UUID, step: str) -> Answer:
-    """Change a task, close it, or write into its log; what was typed stays in the form until it is taken."""
+    """Change a task, close it, open it again, or write into its log; what was typed stays in the form until it is taken."""
     form, reason = request.form, request.form.get("reason", "")
     try:
         if step == "change":
@@ -133,6 +134,8 @@ def act(task_id: UUID, step: str) -> Answer:
             )
         elif step == "drop":
             changes.drop_task(house(), staff(), task_id, reason=reason, seen=_seen())
+        elif step == "reopen":
+            changes.reopen_task(house(), staff(), task_id, reason=reason, seen=_seen())
         else:
             changes.follow_up(
                 house(),

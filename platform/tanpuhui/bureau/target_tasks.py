@@ -63,11 +63,20 @@ class TargetTask(SQLModel, table=True):
 
 
 class TargetFollowUp(SQLModel, table=True):
-    """What happened with a task on a day, and who says so. Nothing is edited."""
+    """What happened with a task on a day, and who says so. Nothing is edited.
+
+    One that opens a closed task again (`reopens`: the version that it makes of it) keeps what that was closed with.
+    """
 
     __tablename__ = "target_follow_up"
     __table_args__ = (
         sa.CheckConstraint("text <> ''", name="text"),
+        sa.CheckConstraint(
+            "(reopens IS NULL) = (outcome IS NULL) AND (reopens IS NULL) = (reference IS NULL)"
+            " AND (reopens IS NULL) = (closed_at IS NULL) AND (reopens IS NULL) = (closed_by IS NULL)",
+            name="reopens",
+        ),
+        sa.UniqueConstraint("task_id", "reopens"),
         sa.Index("ix_target_follow_up_task_id_on_day", "task_id", "on_day"),
     )
 
@@ -77,6 +86,11 @@ class TargetFollowUp(SQLModel, table=True):
     text: str = Field(max_length=500)
     said_by: UUID = Field(foreign_key="staff.id")
     said_at: datetime = Field(default_factory=clock.now)
+    reopens: int | None = None
+    outcome: str | None = Field(default=None, max_length=500)
+    reference: str | None = Field(default=None, max_length=300)
+    closed_at: datetime | None = None
+    closed_by: UUID | None = Field(default=None, foreign_key="staff.id")
 
 
 class Step(StrEnum):
@@ -115,6 +129,33 @@ GUARDS = (
     Guard("target_task", "kept", "DELETE", "true", "nothing is deleted"),
     Guard("target_follow_up", "fixed", "UPDATE", "true", "nothing is edited"),
     Guard("target_follow_up", "kept", "DELETE", "true", "nothing is deleted"),
+)
+
+_KEPT = ("outcome", "reference", "closed_at", "closed_by")
+_SAME = ("target_id", "title", "answerer_id", "due_on", "created_by", "created_at")
+
+#: Since a closed task can be opened again: the first stands in place of the guard of the same name.
+REOPENING = (
+    Guard(
+        "target_task",
+        "ended",
+        "UPDATE",
+        "OLD.state <> 'open' AND (NEW.state <> 'open'"
+        + "".join(f" OR NEW.{name} {{differs}} OLD.{name}" for name in _SAME)
+        + " OR NOT EXISTS (SELECT 1 FROM target_follow_up f WHERE f.task_id = NEW.id AND f.reopens = NEW.version)"
+        " OR NOT EXISTS (SELECT 1 FROM target t WHERE t.id = NEW.target_id AND t.withdrawn_at IS NULL))",
+        "a closed one is only opened again, with a word in its log",
+    ),
+    Guard(
+        "target_follow_up",
+        "tells",
+        "INSERT",
+        "NEW.reopens IS NOT NULL AND NOT EXISTS (SELECT 1 FROM target_task t WHERE t.id = NEW.task_id"
+        " AND t.state <> 'open' AND t.version + 1 = NEW.reopens"
+        + "".join(f" AND t.{name} = NEW.{name}" for name in _KEPT)
+        + ")",
+        "what is opened again was closed so",
+    ),
 )
 
 
