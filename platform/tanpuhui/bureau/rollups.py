@@ -4,7 +4,6 @@ Weeks and quarters are added up from days and months here; distinct participants
 """
 
 from collections.abc import Sequence
-from datetime import date
 from functools import cache
 from typing import Any
 
@@ -72,72 +71,49 @@ def _figures(
         period_of = {part.first: period for period in asked for part in period.parts(kept)}
         for level in sorted({len(area) for area in areas}):
             codes = [area for area in areas if len(area) == level]
-            if kept == "day" and level == _COMMUNITY:
-                query = _daily(period_of, codes, by, kind, campaign)
-            else:
-                query = _kept(kept, list(period_of), codes, by, kind, campaign)
-            found += [(period_of[row["first"]], row) for row in connection.execute(query).mappings()]
+            daily = kept == "day" and level == _COMMUNITY  # those are the daily figures themselves
+            query = _query(
+                "daily_figure" if daily else "period_figure",
+                tuple(name for name in by if name in {"kind", "evidence"}),
+                of_kind=kind is not None,
+                of_campaign=campaign is not None,
+            )
+            asked_for = {"firsts": list(period_of), "areas": codes, "unit": kept, "kind": kind}
+            rows = connection.execute(query, {**asked_for, "campaign": campaign or ALL}).mappings()
+            found += [(period_of[row["first"]], row) for row in rows]
     return found
 
 
-def _kept(
-    unit: str,
-    firsts: Sequence[date],
-    areas: Sequence[str],
-    by: Sequence[str],
-    kind: str | None,
-    campaign: str | None,
-) -> sa.Select[Any]:
-    table = SQLModel.metadata.tables["period_figure"]
-    keys = [table.c.first, table.c.area, *(table.c[name] for name in by if name in {"kind", "evidence"})]
-    where = [
-        table.c.unit == unit,
-        table.c.area.in_(areas),
-        table.c.campaign == (campaign or ALL),
-        table.c.first.in_(firsts),
-    ]
-    return _summed(table, keys, [*where, table.c.kind == kind] if kind else where)
-
-
-def _daily(
-    firsts: Sequence[date] | dict[date, Any],
-    areas: Sequence[str],
-    by: Sequence[str],
-    kind: str | None,
-    campaign: str | None,
-) -> sa.Select[Any]:
-    """Days of communities: the daily figures themselves."""
-    table = SQLModel.metadata.tables["daily_figure"]
-    keys = [
-        table.c.day.label("first"),
-        table.c.division_code.label("area"),
-        *(table.c[name] for name in by if name in {"kind", "evidence"}),
-    ]
-    where: list[sa.ColumnElement[bool]] = [table.c.day.in_(list(firsts)), table.c.division_code.in_(areas)]
-    if kind:
-        where.append(table.c.kind == kind)
-    if campaign:
-        where.append(table.c.campaign == campaign)
-    return _summed(table, keys, where)
-
-
-def _summed(
-    table: sa.Table, keys: Sequence[sa.ColumnElement[Any]], where: Sequence[sa.ColumnElement[bool]]
-) -> sa.Select[Any]:
+@cache
+def _query(name: str, by: tuple[str, ...], *, of_kind: bool, of_campaign: bool) -> sa.Select[Any]:
+    """Sums by period, area and `by`; made once for each shape, as making it takes longer than running it."""
+    table = SQLModel.metadata.tables[name]
     tiers = SQLModel.metadata.tables["evidence_tier"]
+    daily = name == "daily_figure"
+    first = table.c.day.label("first") if daily else table.c.first
+    area = table.c.division_code.label("area") if daily else table.c.area
+    keys = [first, area, *(table.c[one] for one in by)]
     parts = [table.c.city_credited, tiers.c.counts_as_verified]
+    where = [
+        _one_of(table.c.day if daily else table.c.first, "firsts"),
+        _one_of(table.c.division_code if daily else table.c.area, "areas"),
+    ]
+    if of_kind:
+        where.append(table.c.kind == sa.bindparam("kind"))
+    if of_campaign or not daily:
+        where.append(table.c.campaign == sa.bindparam("campaign"))
+    if not daily:
+        where.append(table.c.unit == sa.bindparam("unit"))
     return (
-        sa.select(*keys, *parts, *_all_measures(table))
+        sa.select(*keys, *parts, *(sa.func.sum(table.c[one]).label(one) for one in MEASURES))
         .select_from(table.outerjoin(tiers, tiers.c.code == table.c.evidence))
         .where(*where)
         .group_by(*keys, *parts)
     )
 
 
-@cache
-def _all_measures(table: sa.Table) -> tuple[sa.ColumnElement[Any], ...]:
-    """The sum of each measure; made once, as making it takes as long as running it."""
-    return tuple(sa.func.sum(table.c[name]).label(name) for name in MEASURES)
+def _one_of(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam(name, expanding=True))
 
 
 def _people(
@@ -152,21 +128,34 @@ def _people(
     several = (len(periods) > 1 and "period" not in by) or (len(areas) > 1 and "area" not in by)
     if several or "evidence" in by or (campaign and (kind or "kind" in by)):
         return None
-    table = SQLModel.metadata.tables["participant_count"]
-    query = sa.select(
-        table.c.unit, table.c.first, table.c.area, table.c.kind, table.c.participants, table.c.newcomers
-    ).where(
-        table.c.unit.in_(sorted({period.unit for period in periods})),
-        table.c.first.in_({period.first for period in periods}),
-        table.c.area.in_(areas),
-        table.c.campaign == (campaign or ALL),
-    )
-    if kind:
-        query = query.where(table.c.kind == kind)
-    else:
-        query = query.where(table.c.kind != ALL if "kind" in by else table.c.kind == ALL)
+    query = _people_query(None if kind else ("kind" in by))
+    asked_for = {
+        "units": sorted({period.unit for period in periods}),
+        "firsts": sorted({period.first for period in periods}),
+        "areas": list(areas),
+        "campaign": campaign or ALL,
+        "kind": kind,
+    }
     found = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query, asked_for):
         values = {"period": CalendarPeriod(row.unit, row.first), "area": row.area, "kind": row.kind}
         found[tuple(values[name] for name in by)] = (row.participants, row.newcomers)
     return found
+
+
+@cache
+def _people_query(by_kind: bool | None) -> sa.Select[Any]:
+    """`by_kind`: each kind, or all of them together; None for a given one."""
+    table = SQLModel.metadata.tables["participant_count"].c
+    columns = (table.unit, table.first, table.area, table.kind, table.participants, table.newcomers)
+    if by_kind is None:
+        of_kind = table.kind == sa.bindparam("kind")
+    else:
+        of_kind = table.kind != ALL if by_kind else table.kind == ALL
+    return sa.select(*columns).where(
+        _one_of(table.unit, "units"),
+        _one_of(table.first, "firsts"),
+        _one_of(table.area, "areas"),
+        table.campaign == sa.bindparam("campaign"),
+        of_kind,
+    )
