@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -51,10 +52,12 @@ from activities.recovery_demo import recover
 from activities.site_reports import WORDS_A_DAY, SiteCondition, report
 from activities.sites import SiteKind
 from activities.taking_part import sign_up
-from tanpuhui import clock, families, feedback, ids, people, reference, schema, staff
+from tanpuhui import clock, divisions, families, feedback, ids, people, reference, schema, staff
 from tanpuhui.bureau import answers
-from tanpuhui.divisions import Division, DivisionLevel, street_of
+from tanpuhui.bureau.rollups import sums
+from tanpuhui.divisions import Division, DivisionLevel
 from tanpuhui.errors import Refused
+from tanpuhui.periods import CalendarPeriod
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Principal, new_api_token
 from tanpuhui.staff import Role
@@ -347,11 +350,17 @@ def _hand_out_cards(district: _District) -> None:
 
 
 def _show_evidence(district: _District) -> None:
-    """The evidence pack of this year of the 街镇 in which the first site lies."""
+    """The evidence pack of this year of the 街镇 of which most people took part: of few nothing is told."""
     from activities.evidence_papers import pack_zip
 
-    street = street_of(district.places[0][0].division_code)
-    evidence_packs.make(district.house, district.officer, street, str(clock.today().year), draw=pack_zip)
+    year = CalendarPeriod.containing("year", clock.today())
+    house = district.house
+    with house.db.reading_session() as session:
+        streets = [one.code for one in divisions.children(session, house.settings.district_code)]
+        found = sums(session.connection(), [year], streets, by=("area",))
+    if found:
+        most = max(found, key=itemgetter("participants"))
+        evidence_packs.make(house, district.officer, most["area"], year.name, draw=pack_zip)
 
 
 def _gather(district: _District, start: datetime) -> None:

@@ -10,7 +10,10 @@ from activities import evidence_packs
 from activities.evidence_packs import MAKERS, READERS
 from activities.evidence_words import made, sections, title
 from tanpuhui import clock
+from tanpuhui.bureau.participation import reads_statistics
+from tanpuhui.bureau.view import View
 from tanpuhui.errors import InvalidField, NotFound
+from tanpuhui.periods import CalendarPeriod
 from tanpuhui.web.auth import house, roles_here, staff, staff_required
 from tanpuhui.web.forms import chosen_id, form_errors
 
@@ -62,12 +65,14 @@ def one(pack_id: UUID) -> Answer:
     """A pack to read."""
     with house().db.reading_session() as session:
         pack = evidence_packs.pack_of(session, staff(), pack_id)
+        traced = pack.division_code if reads_statistics(session, house(), staff()) else None
     return render_template(
         "activities/evidence_pack.html",
         pack=pack,
         title=title(pack.snapshot),
         made=made(pack.snapshot),
         parts=sections(pack.snapshot),
+        view=View(CalendarPeriod.parse(str(pack.year)), traced) if traced else None,
     )
 
 

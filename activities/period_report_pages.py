@@ -13,6 +13,7 @@ from activities.period_reports import UNITS, PeriodReport, settled_on
 from tanpuhui import clock
 from tanpuhui.bureau.participation import READERS, may_read
 from tanpuhui.bureau.sheets import csv_of, json_of, xlsx_of
+from tanpuhui.bureau.view import View
 from tanpuhui.errors import InvalidField, NotFound
 from tanpuhui.periods import CalendarPeriod
 from tanpuhui.staff import Role
@@ -90,6 +91,7 @@ def one(name: str) -> Answer:
         title=title(report.snapshot),
         made=made(report.snapshot),
         parts=sections(report.snapshot),
+        view=View(CalendarPeriod.parse(report.period), house().settings.district_code),
     )
 
 

@@ -149,6 +149,13 @@ def test_who_may_make_what_and_bad_input_in_words(world: World) -> None:
         assert organiser.status == 403
         organiser.get("/bureau/evidence")
     packs = [make(world, COMMUNITY)]
+    trace = f"/bureau/trace?period=2027&amp;area={COMMUNITY}&amp;measure=participants"
+    assert trace in browser(world, world.officer).get(f"/bureau/evidence/{packs[0].id}")
+    local = browser(
+        world, world.colleague(Role.ORGANISER, division=STREET)
+    )  # who reads no statistics of the district
+    page = local.get(f"/bureau/evidence/{packs[0].id}")
+    assert (local.status, "/bureau/trace" in page) == (200, False)
     assert organiser.client.get(f"/bureau/evidence/{packs[0].id}").status_code == 403
     assert organiser.client.get(f"/bureau/evidence/{UUID(int=7)}").status_code == 404
     # At once, each gets a number of its own; sent twice, it is made once.

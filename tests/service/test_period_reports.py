@@ -294,6 +294,7 @@ def test_an_officer_asks_reads_and_takes_away(world: World) -> None:
     assert "谁在参与" in page
     assert "不公布" in page
     assert "不是经过核证或签发的减排量" in page
+    assert f"/bureau/trace?period={MONTH.name}&amp;measure=participants" in page
     client, base = officer.client, f"/bureau/reports/{MONTH.name}"
     for language, words in (("zh", "怎么读这份报告"), ("en", "estimated")):
         paper = pypdfium2.PdfDocument(client.get(f"{base}.{language}.pdf").data)

@@ -18,6 +18,8 @@ from activities.review import confirm_action, void_action
 from activities.reviews import Waits
 from tanpuhui.audit import AuditEntry
 from tanpuhui.bureau import traced_people, tracing
+from tanpuhui.bureau.target_changes import set_target
+from tanpuhui.bureau.target_forms import TargetIn
 from tanpuhui.bureau.tracing import MADE_OF, PEOPLE, Asked, FigureKey
 from tanpuhui.bureau.tracing_pages import KEPT
 from tanpuhui.bureau.view import View
@@ -515,3 +517,45 @@ def test_the_numbers_of_the_dashboard_lead_to_themselves(world: World, time: tim
     page = browser(world, world.officer).get("/bureau?period=2027-06")
     assert "人少，不显示" in page
     assert lead_to_themselves(world, page)
+
+
+def test_the_progress_of_a_target_leads_to_its_number(world: World, time: time_machine.Traveller) -> None:
+    june(world, time)
+    officer, street = world.officer, world.colleague(Role.OFFICER, division=STREET)
+    for measure, division, kind, due_on, words in (
+        ("participants", DISTRICT, "", "2027-12-31", "7"),
+        ("verified_actions", DISTRICT, "clean_plate", "2027-12-31", "12"),
+        (
+            "participants",
+            DISTRICT,
+            "own_cup",
+            "2027-06-07",
+            "",
+        ),  # of some days of the year: no number of the figures
+        ("venues", DISTRICT, "", "2027-12-31", ""),
+    ):
+        said = TargetIn(
+            measure=measure,
+            kind=kind,
+            amount="50",
+            division_code=division,
+            answerer_id=str(street.id),
+            basis="方案",
+            due_on=due_on,
+        )
+        target = set_target(world.house, officer, 2027, said)
+        page = browser(world, officer).get(f"/bureau/targets/{target}")
+        found = links(page, "/bureau/trace")[1:]  # after the one of the menu
+        assert bool(found) is bool(words), measure
+        if found:
+            with world.house.db.snapshot() as connection:
+                query = dict(parse_qsl(urlsplit(found[0]).query))
+                asked, _, wrong = tracing.read_asked(connection, query, DISTRICT)
+                assert (wrong, whole(tracing.number(connection, asked, whole=True).amount or 0)) == (
+                    {},
+                    words,
+                )
+            assert f"{words}\u00a0" in page or f">{words}<" in page
+        answering = browser(world, street)
+        assert links(answering.get(f"/bureau/targets/{target}"), "/bureau/trace")[1:] == []
+        assert answering.status == 200

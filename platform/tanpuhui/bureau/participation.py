@@ -12,10 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import SQLModel
+from sqlmodel import Session, SQLModel
 
 from tanpuhui import clock
-from tanpuhui.errors import InvalidField
+from tanpuhui.errors import InvalidField, NotAllowed
 from tanpuhui.i18n import N_
 from tanpuhui.measures import MEASURES
 from tanpuhui.rooms import House
@@ -84,6 +84,15 @@ def may_read(house: House, principal: Principal | None, roles: Collection[Role] 
     """Let only people pass who have one of `roles` for the whole district. Raises NotAllowed."""
     with house.db.reading_session() as session:
         require(session, principal, roles, division_code=house.settings.district_code)
+
+
+def reads_statistics(session: Session, house: House, principal: Principal | None) -> bool:
+    """Whether somebody reads the statistics of the district, for what a page offers (never for permission)."""
+    try:
+        require(session, principal, READERS, division_code=house.settings.district_code)
+    except NotAllowed:
+        return False
+    return True
 
 
 def statistics(connection: Connection, within: Period, by: Sequence[str] = ()) -> list[dict[str, Any]]:

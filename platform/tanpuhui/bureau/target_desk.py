@@ -11,11 +11,11 @@ from tanpuhui import audit, clock
 from tanpuhui.audit import AuditEntry
 from tanpuhui.bureau import target_changes as changes
 from tanpuhui.bureau.pages import Answer
-from tanpuhui.bureau.participation import READERS
+from tanpuhui.bureau.participation import READERS, reads_statistics
 from tanpuhui.bureau.target_forms import FIELDS, Known, TargetIn, known, typed
 from tanpuhui.bureau.target_imports import staff_names
 from tanpuhui.bureau.target_measures import MEASURES, UNIT_NAMES, Counted
-from tanpuhui.bureau.target_progress import progress
+from tanpuhui.bureau.target_progress import number_of, progress
 from tanpuhui.bureau.target_tasks import TargetTask, TaskState, tasks_of, unseen
 from tanpuhui.bureau.targets import (
     DEEPEST,
@@ -205,6 +205,7 @@ def _one(target_id: UUID, step: str = "", error: TanpuhuiError | None = None) ->
             divided=divided(target, every_part),
             hidden=len(every_part) - len(parts),
             progress=progress(session.connection(), [target, *parts], clock.today()),
+            traced=number_of(target, clock.today()) if reads_statistics(session, house(), staff()) else None,
             today=clock.today(),
             tasks=tasks,
             entered=entered,

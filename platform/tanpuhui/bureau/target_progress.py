@@ -19,6 +19,7 @@ from tanpuhui.bureau.participation import Period
 from tanpuhui.bureau.target_measures import MEASURES, Counted
 from tanpuhui.bureau.targets import Target, TargetProgress
 from tanpuhui.bureau.venues import venues
+from tanpuhui.bureau.view import View
 from tanpuhui.divisions import district_of
 from tanpuhui.periods import CalendarPeriod
 
@@ -136,6 +137,16 @@ def _numbers(
 def is_calendar_year(within: Period, today: date) -> bool:
     """Whether all that was ever recorded of the year lies within: nothing is recorded of days to come."""
     return within.last in {today, date(within.first.year, 12, 31)}
+
+
+def number_of(target: Target, today: date) -> tuple[View, str] | None:
+    """The number of the figures that is the progress of a target; None where it is none of a whole calendar year."""
+    within, _, _ = _asked(target, today)
+    number = MEASURES[target.measure].number
+    if not number or within.last < within.first or not is_calendar_year(within, today):
+        return None
+    year = CalendarPeriod("year", within.first)
+    return View(year, target.division_code, target.kind or None), number
 
 
 def _entered(connection: Connection, wanted: Sequence[UUID]) -> dict[UUID, tuple[int | None, date]]:
