@@ -121,23 +121,66 @@ def test_two_spans_that_differ_by_a_day_give_nothing_away(world: World) -> None:
         by_street = told_statistics(connection, Period(SPRING[0], SPRING[3]), ["division", "kind"], DISTRICT)
         assert {row["withheld"] for row in by_street} == {FINE}
         by_campaign = told_statistics(connection, Period(SPRING[0], SPRING[-1]), ["campaign"], DISTRICT)
-        assert {row["campaign"]: row["withheld"] for row in by_campaign} == {"": None, "week": None}
+        assert {row["campaign"]: row["withheld"] for row in by_campaign} == {"": FINE, "week": None}
+        shorter = told_statistics(connection, Period(SPRING[0], SPRING[2]), ["campaign"], DISTRICT)
+        assert {row["campaign"]: row["withheld"] for row in shorter} == {"": FINE, "week": FINE}
 
 
-def test_a_campaign_is_told_if_enough_people_are_in_it_and_beside_it(world: World) -> None:
+def test_a_campaign_is_told_as_a_whole_in_the_district_and_no_finer(world: World) -> None:
     spring(world.house)
     fold(world.house, [deed(1, COMMUNITIES[0], "walk", SPRING[5], "small")])
-    march = [CalendarPeriod.parse("2026-03")]
+    first_days = CalendarPeriod.containing("week", SPRING[1])
     with world.house.db.reading() as connection:
-        (week,) = told_sums(connection, march, [DISTRICT], campaign="week")
-        assert (week["withheld"], week["participants"], week["actions"]) == (None, 7, 7 * 2 * 4)
-        (small,) = told_sums(connection, march, [DISTRICT], campaign="small")
-        assert (small["withheld"], small["participants"]) == (FEW, None)
-        # In its only community all who took part did so in the campaign, too.
-        (there,) = told_sums(connection, march, [COMMUNITIES[0]], campaign="week")
-        assert there["withheld"] is None
-        by_kind = told_sums(connection, march, [DISTRICT], by=["kind"], campaign="week")
-        assert {row["withheld"] for row in by_kind} == {FINE}
+        for name in ("2026-03", "2026-Q1", "2026"):
+            period = [CalendarPeriod.parse(name)]
+            (week,) = told_sums(connection, period, [DISTRICT], campaign="week")
+            assert (week["withheld"], week["participants"], week["actions"]) == (None, 7, 7 * 2 * 4)
+            (small,) = told_sums(connection, period, [DISTRICT], campaign="small")
+            assert (small["withheld"], small["participants"]) == (FEW, None)
+        march = [CalendarPeriod.parse("2026-03")]
+        finer = [
+            *told_sums(connection, [first_days], [DISTRICT], campaign="week"),
+            *told_sums(connection, march[0].parts("day"), [DISTRICT], by=["period"], campaign="week"),
+            *told_sums(connection, march, [COMMUNITIES[0]], campaign="week"),
+            *told_sums(connection, march, STREETS, by=["area"], campaign="week"),
+            *told_sums(connection, march, [DISTRICT], by=["kind"], campaign="week"),
+            *told_sums(connection, march, [DISTRICT], by=["evidence"], campaign="week"),
+            *told_sums(connection, march, [DISTRICT], kind="walk", campaign="week"),
+        ]
+        assert {(row["withheld"], row["actions"]) for row in finer} == {(FINE, None)}
+        assert len(finer) == 1 + 4 + 1 + 1 + 2 + 1 + 1
+
+
+def test_what_campaigns_leave_over_is_withheld(world: World) -> None:
+    """Everybody reads what a campaign adds up to; two people who did something beside it on its days do not come back."""
+    fold(
+        world.house,
+        [
+            *(deed(person, COMMUNITIES[0], "walk", day, "week") for person in range(9) for day in SPRING[:2]),
+            *(deed(person, COMMUNITIES[0], "walk", SPRING[0]) for person in (20, 21)),
+            *(deed(person, COMMUNITIES[2], "walk", day) for person in range(30, 39) for day in SPRING[:6]),
+        ],
+    )
+    within = Period(SPRING[0], SPRING[5])
+    for _decided in (False, True):
+        with world.house.db.reading() as connection:
+            (week,) = (
+                row
+                for row in told_statistics(connection, within, ["campaign"], DISTRICT)
+                if row["campaign"] == "week"
+            )
+            assert week["actions"] == 18
+            days = told_statistics(connection, within, ["day"], DISTRICT)
+            assert {row["withheld"] for row in days} == {None}
+            places = told_statistics(connection, within, ["day", "division"], DISTRICT)
+            untold = {(row["day"], row["division"]) for row in places if row["withheld"]}
+            assert untold == set(product(SPRING[:2], STREETS))
+            by_street = told_sums(connection, [CalendarPeriod.parse("2026-03")], STREETS, by=["area"])
+            assert {row["area"]: row["withheld"] for row in by_street} == dict.fromkeys(STREETS, FEW)
+            # The control: without it, the street less the campaign is what the two did.
+            (street,) = whole_sums(connection, [CalendarPeriod.parse("2026-03")], [STREETS[0]])
+            assert street["actions"] - week["actions"] == 2
+        jobs.run_due(world.house, JOB, clock.now())
 
 
 def test_a_few_newcomers_do_not_come_back_by_subtraction(world: World) -> None:

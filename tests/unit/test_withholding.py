@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
+from tanpuhui.bureau.beside_campaigns import NONE, SHAPES, People, beside_campaigns
 from tanpuhui.bureau.suppression import FEWEST
 from tanpuhui.bureau.withholding import NEWCOMERS, UNITS, Cell, offered, withheld, withheld_newcomers
 from tanpuhui.participants import ALL, areas_of
@@ -280,3 +281,133 @@ def test_the_attack_works_where_only_a_few_newcomers_are_left_out() -> None:
     assert not newcomers_worked_out(counts, hidden)
     assert Cell("quarter", date(2026, 1, 1), "310106", NEWCOMERS) not in hidden
     assert Cell("year", date(2026, 1, 1), "310106", NEWCOMERS) not in hidden
+
+
+# --- campaigns ---------------------------------------------------------------------------------------------
+
+#: Some people, where, in what, when and in which campaign.
+Block = tuple[int, int, str, str, date, str]
+BLOCKS = st.lists(
+    st.tuples(
+        st.integers(0, 20),
+        st.integers(1, 9),
+        st.sampled_from(COMMUNITIES[:4]),
+        st.sampled_from(KINDS[:2]),
+        st.sampled_from(DAYS[:4]),
+        st.sampled_from((NONE, NONE, "a", "b", "c")),
+    ),
+    max_size=20,
+)
+
+
+class District:
+    """What some people did, in campaigns and outside; what is told of it; and what is left when campaigns are taken away."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        done = [
+            (person, (community, kind, day, campaign))
+            for first, number, community, kind, day, campaign in blocks
+            for person in range(first, first + number)
+        ]
+        self.people = cube([(person, *one[:3]) for person, one in done])
+        self.members: dict[str, set[int]] = defaultdict(set)
+        self.where: dict[str, set[tuple[str, str, date]]] = defaultdict(set)
+        self.doers: dict[Cell, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+        for person, (community, kind, day, campaign) in done:
+            self.members[campaign].add(person)
+            self.where[campaign].add((community, kind, day))
+        self.told = sorted(one for one in self.members if one and len(self.members[one]) >= FEWEST)
+        for person, (community, kind, day, campaign) in done:
+            for cell in cells_of(community, kind, day):
+                self.doers[cell][campaign if campaign in self.told else NONE].add(person)
+
+    def beside(self, campaign: str, cell: Cell) -> People:
+        return {one: persons for one, persons in self.doers[cell].items() if one != campaign}
+
+    def left(self) -> dict[Cell, int]:
+        """What is left beside campaigns: of each there are figures of days by 街镇, and of months by community."""
+        finest = {
+            campaign: {
+                Cell(unit, CalendarPeriod.containing(unit, day).first, area, kind)
+                for community, kind, day in self.where[campaign]
+                for unit, areas in (("day", areas_of(community)[1:]), ("month", areas_of(community)))
+                for area in areas
+            }
+            for campaign in self.told
+        }
+        return beside_campaigns(self.people, finest, self.beside)
+
+    def worked_out(self, hidden: frozenset[Cell]) -> set[str]:
+        """What an attacker can work out who also knows what each campaign adds up to, and where it had records: what is left of few people when
+        some campaigns are taken away from cells of a shape that hold them, and the campaigns of a few people.
+        """
+        left: dict[Cell, tuple[set[Cell], tuple[str, ...]]] = {}
+        for number in range(1, len(self.told) + 1):
+            for taken, (at, shape) in product(combinations(self.told, number), enumerate(SHAPES)):
+                inside = {
+                    cell
+                    for campaign in taken
+                    for one in self.where[campaign]
+                    for cell in cells_of(*one)
+                    if (cell.unit, len(cell.area), cell.kind != ALL) == shape
+                }
+                persons = {
+                    person
+                    for cell in inside
+                    for campaign, some in self.doers[cell].items()
+                    if campaign not in taken
+                    for person in some
+                }
+                if 0 < len(persons) < FEWEST:
+                    left[Cell("left", DAYS[0], "+".join(taken), str(at))] = inside, taken
+
+        def cells(community: str, kind: str, day: date, campaign: str) -> list[Cell]:
+            plain = cells_of(community, kind, day)
+            whole = [Cell("campaign", DAYS[0], campaign, ALL)] if campaign else []
+            of_left = [
+                cell
+                for cell, (inside, taken) in left.items()
+                if campaign not in taken and not inside.isdisjoint(plain)
+            ]
+            return [*plain, *whole, *of_left]
+
+        campaigns = {
+            Cell("campaign", DAYS[0], one, ALL): len(self.members[one]) for one in self.members if one
+        }
+        untold = frozenset(cell for cell in campaigns if cell.area not in self.told)
+        finest = [(*one, NONE) for one in FINEST]
+        finest += [(*one, campaign) for campaign in self.members if campaign for one in self.where[campaign]]
+        found = worked_out(self.people | campaigns, hidden | left.keys() | untold, (), finest, cells)
+        wanted = left.keys() | untold | {cell for cell, number in self.people.items() if number < FEWEST}
+        return {f"{cell.unit} {cell.area} {cell.kind}" for (cell,) in found if cell in wanted}
+
+
+@settings(max_examples=60, derandomize=True)
+@given(BLOCKS)
+@example([(0, 9, COMMUNITIES[0], "walk", DAYS[0], "a"), (12, 2, COMMUNITIES[0], "walk", DAYS[0], NONE)])
+@example(
+    [(0, 9, COMMUNITIES[0], "walk", day, "a") for day in DAYS[:2]]
+    + [(9, 6, COMMUNITIES[1], "glass", DAYS[0], "b"), (0, 9, COMMUNITIES[0], "walk", DAYS[2], NONE)]
+    + [(20, 1, COMMUNITIES[1], "walk", DAYS[1], NONE), (20, 9, COMMUNITIES[2], "walk", DAYS[0], NONE)]
+)
+def test_with_what_campaigns_add_up_to_nothing_of_a_few_can_be_worked_out(blocks: list[Block]) -> None:
+    district = District(blocks)
+    assert not district.worked_out(withheld(district.people, district.left()))
+
+
+def test_the_attack_works_where_campaigns_are_told_beside_the_cube() -> None:
+    """The negative control: each cell is of enough people, and less the campaign of two."""
+    district = District(
+        [(0, 9, COMMUNITIES[0], "walk", DAYS[0], "a"), (12, 2, COMMUNITIES[0], "walk", DAYS[0], NONE)]
+    )
+    assert not withheld(district.people)
+    assert "left a 0" in district.worked_out(frozenset())
+    assert set(district.left().values()) == {2}
+
+
+def test_a_campaign_beside_which_many_take_part_hides_nothing() -> None:
+    blocks = [(0, 9, community, "walk", DAYS[0], "a") for community in COMMUNITIES[:2]]
+    blocks += [(5, 9, community, "walk", DAYS[0], NONE) for community in COMMUNITIES]
+    district = District(blocks)
+    assert district.left() == {}
+    assert not withheld(district.people)

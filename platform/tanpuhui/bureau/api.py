@@ -45,7 +45,7 @@ class StatisticsOut(BaseModel):
     not told apart by it.
 
     `withheld` is null, or says why all numbers of a row are: `few` people are behind it or behind a neighbour from which it could be
-    worked out, or it is `fine`r than what is told at all.
+    worked out, or it is `fine`r than what is told at all. By campaign a row is told if the days hold the whole of the campaign.
     """
 
     model_config = ConfigDict(populate_by_name=True)

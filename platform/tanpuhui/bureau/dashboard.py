@@ -130,7 +130,7 @@ def dashboard(connection: Connection, view: View, offered: Choices, *, see_all: 
         kinds=sorted(
             _lines([of for of, row in kinds.items() if row["actions"] != 0], kinds), key=_most_first
         ),
-        tiers=_by_strength(connection, read([view.period], [view.area], "evidence")),
+        tiers=_by_strength(connection, {} if view.campaign else read([view.period], [view.area], "evidence")),
         own_kinds=_kind_parts(kinds, city=False),
         city_kinds=_kind_parts(kinds, city=True),
         reach=reach(connection, view),

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Field, SQLModel
 
+from tanpuhui.bureau import beside_campaigns
 from tanpuhui.bureau.participation import NUMBERS, Period, statistics
 from tanpuhui.bureau.rollups import sums
-from tanpuhui.bureau.suppression import FEWEST, Sum, left_out, told
+from tanpuhui.bureau.suppression import FEWEST, told
 from tanpuhui.bureau.withholding import NEWCOMERS, UNITS, Cell, offered, withheld, withheld_newcomers
 from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
@@ -55,6 +56,8 @@ class WithheldYear(SQLModel, table=True):
 # --- deciding ----------------------------------------------------------------------------------------------
 
 
+_DISTRICT = 6  # digits of its code
+
 #: A year, what its figures sum up to, and what is withheld of it.
 _Decision = tuple[int, "_State", frozenset[Cell]]
 
@@ -93,7 +96,9 @@ def _decisions(connection: Connection) -> list[_Decision]:
 
 def _decided(connection: Connection, year: int) -> frozenset[Cell]:
     """What is withheld of a year, by its figures as they stand."""
-    return withheld(_people(connection, year)) | withheld_newcomers(_newcomers(connection, year))
+    people = _people(connection, year)
+    left = beside_campaigns.of_year(connection, people, CalendarPeriod("year", date(year, 1, 1)))
+    return withheld(people, left) | withheld_newcomers(_newcomers(connection, year))
 
 
 def _keep(connection: Connection, decisions: Sequence[_Decision], now: datetime) -> None:
@@ -216,7 +221,12 @@ def told_sums(
     rows = sums(connection, periods, areas, by=by, kind=kind, campaign=campaign)
     cells = [tuple(_cells(row, periods, areas, kind)) for row in rows]
     if campaign:
-        reasons = _reasons_of_campaign(connection, rows, cells, periods, areas, by, kind)
+        reasons = _reasons_of_campaigns(connection, [(campaign, row) for row in rows])
+        coarse = [all(len(one.area) == _DISTRICT and one.kind == ALL for one in found) for found in cells]
+        reasons = [
+            one if is_coarse and "evidence" not in by else FINE
+            for one, is_coarse in zip(reasons, coarse, strict=True)
+        ]
     else:
         asked = (Cell(period.unit, period.first, area, ALL) for period in periods for area in areas)
         hidden = _withheld(connection, {part for cell in asked for part in _parts(cell)})
@@ -318,39 +328,24 @@ def _of_nobody(
     return found
 
 
-def _reasons_of_campaign(
-    connection: Connection,
-    rows: Sequence[Mapping[str, Any]],
-    cells: Sequence[Sequence[Cell]],
-    periods: Sequence[CalendarPeriod],
-    areas: Sequence[str],
-    by: Sequence[str],
-    kind: str | None,
+def _reasons_of_campaigns(
+    connection: Connection, rows: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> list[str | None]:
-    """Numbers of one campaign: told of enough people, if enough people took part outside it too or nobody did.
-
-    The parts of a table add up to its total, so that a second one may be left out beside the first.
+    """Why rows of a campaign each, of the district and all kinds, are not told: a row has to hold the whole campaign, as it is told as a
+    whole by its own page, and enough people have to have taken part. What is outside of all campaigns is not told.
     """
-    everybody = {
-        tuple(row[name] for name in by): row["participants"]
-        for row in sums(connection, periods, areas, by=by, kind=kind)
-    }
-    people: dict[int, int] = {}
-    reasons: list[str | None] = []
-    for at, (row, found) in enumerate(zip(rows, cells, strict=True)):
-        if row["participants"] is None or not all(offered(cell.unit, cell.area, cell.kind) for cell in found):
-            reasons.append(FINE)
-            continue
-        outside = (everybody.get(tuple(row[name] for name in by)) or 0) - row["participants"]
-        people[at] = row["participants"] if told(outside) else 1
-        reasons.append(None)
-    for at in (
-        left_out(people, [Sum(tuple(people))])
-        if by
-        else (at for at, number in people.items() if not told(number))
-    ):
-        reasons[at] = FEW
-    return reasons
+    totals = SQLModel.metadata.tables["campaign_total"].c
+    query = sa.select(totals.campaign, totals.actions + totals.city_actions, totals.participants)
+    found = connection.execute(query.where(totals.campaign.in_({campaign for campaign, _row in rows})))
+    wholes = {row[0]: (row[1], row[2]) for row in found}
+
+    def reason(campaign: str, actions: int) -> str | None:
+        whole, people = wholes.get(campaign, (0, 0))
+        if not told(people):
+            return FEW
+        return None if campaign and actions == whole else FINE
+
+    return [reason(campaign, row["actions"]) for campaign, row in rows]
 
 
 def told_statistics(
@@ -359,7 +354,7 @@ def told_statistics(
     """`bureau.participation.statistics`, with `withheld` as in `told_sums`.
 
     Days that are no calendar period are told as the sum of calendar periods, each of which is told: so two spans that differ by a
-    day give nothing away. By campaign it is told for the district alone.
+    day give nothing away. Of campaigns it is told what lies in these days as a whole, and not what was outside of them.
     """
     rows = statistics(connection, within, by)
     pieces = _pieces(within)
@@ -371,10 +366,8 @@ def told_statistics(
     hidden = _withheld(connection, {cell for found in cells for cell in found})
     reasons = [_reason(row, found, hidden) for row, found in zip(rows, cells, strict=True)]
     if "campaign" in by:
-        fine = FINE if len(by) > 1 else None
-        people = {at: row["participants"] or 0 for at, row in enumerate(rows)}
-        few = left_out(people, [Sum(tuple(people))])
-        reasons = [FEW if at in few else fine for at in people]
+        reasons = _reasons_of_campaigns(connection, [(row["campaign"], row) for row in rows])
+        reasons = [one if len(by) == 1 else FINE for one in reasons]
     for row, reason in zip(rows, reasons, strict=True):
         row["withheld"] = reason
         if reason:

@@ -52,12 +52,13 @@ def offered(unit: str, area: str, kind: str) -> bool:
     return kind == ALL and unit not in {"day", "week"}
 
 
-def withheld(people: Mapping[Cell, int]) -> frozenset[Cell]:
+def withheld(people: Mapping[Cell, int], left: Mapping[Cell, int] | None = None) -> frozenset[Cell]:
     """The cells that are not told. `people`: how many distinct people each offered cell of some years stands for, at least; what is not
-    in it stands for nobody.
+    in it stands for nobody. `left`: of how many of them nothing is told besides, where that is fewer: of a few is as bad as a few in all.
     """
-    few = sorted(cell for cell, number in people.items() if 0 < number < FEWEST)
-    cube, hidden = _Cube(people), set(few)
+    weights = {**people, **(left or {})}
+    few = sorted(cell for cell, number in people.items() if 0 < number < FEWEST or 0 < weights[cell] < FEWEST)
+    cube, hidden = _Cube(people, weights), set(few)
     for cell in few:
         hidden |= cube.cover(cell, hidden)
     return frozenset(hidden)
@@ -89,8 +90,8 @@ _Change = dict[str, int]
 class _Cube:
     """The cells that people stand for, and who stands beside whom."""
 
-    def __init__(self, people: Mapping[Cell, int]) -> None:
-        self.people = people
+    def __init__(self, people: Mapping[Cell, int], weights: Mapping[Cell, int]) -> None:
+        self.people, self.weights = people, weights
         self._leaves: dict[Cell, tuple[str, str, date]] = {}
         self._areas: dict[tuple[str, date, str, str], list[str]] = defaultdict(list)
         self._kinds: dict[tuple[str, date, str], list[str]] = defaultdict(list)
@@ -147,11 +148,11 @@ class _Cube:
         missing = [one for one in line if one in changed or one in hidden]
         if len(missing) == len(line) or sum(one in changed for one in missing) < 2:
             return False
-        return max(self.people[one] for one in missing) < FEWEST
+        return max(self.weights[one] for one in missing) < FEWEST
 
     def _shortlist(self, cells: Iterable[Cell], hidden: set[Cell]) -> list[Cell]:
         """A few partners, best first: of enough people, already withheld, of few more."""
-        known = [(self.people[one] < FEWEST, one not in hidden, self.people[one], one) for one in cells]
+        known = [(self.weights[one] < FEWEST, one not in hidden, self.people[one], one) for one in cells]
         return [one for *_, one in sorted(known)[:_SHORTLIST]]
 
     def _area_changes(self, cell: Cell, hidden: set[Cell]) -> list[list[_Change]]:
