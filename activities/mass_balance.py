@@ -3,8 +3,8 @@
     opening + brought in + received - handed on = book stock
 
 in whole grams. Opening is the closing stock of the month before, at first 0; closing is what was counted at the end of the month, or
-else the book stock. What was brought in is the weight of the records that stand (neither voided nor waiting for review nor rejected);
-received is what the receiver weighed, handed on what the sender did, of hand-overs that were not reversed. A month's sums are plain
+else the book stock. What was brought in is the weight of the records that stand (neither voided nor waiting for review nor rejected), as the
+figures by site have it, which the relay moves a moment after the record; received is what the receiver weighed, handed on what the sender did, of hand-overs that were not reversed. A month's sums are plain
 sums: in whatever order they were entered and corrected, the same comes out.
 
 Where weights differ by more than the material's tolerance there is an alarm: between the stock that was counted and that of the book,
@@ -12,12 +12,12 @@ where more went on than was there, and between the two scales of a hand-over. An
 with a reason, or gone because of a correction. Nothing of this is stored but the answers.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -40,9 +40,13 @@ from activities.stock import month_after
 from tanpuhui import clock
 from tanpuhui.db import session_on
 from tanpuhui.i18n import N_
+from tanpuhui.site_figures import SiteFigure
 
 #: A site, a material, and the first day of a month.
 Key = tuple[UUID, str, date]
+
+#: A query of what came in by (site, material, month, grams) at some sites (None: at all).
+Sums = Callable[[list[UUID] | None], Any]
 
 
 @dataclass(slots=True)
@@ -54,8 +58,7 @@ class Flows:
     handed_on: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """The balance of a site, material and month, in grams. `counted`: the stock as it was counted, if it was."""
 
     site_id: UUID
@@ -90,48 +93,64 @@ class Line:
         """Whether it is more than scales and moisture can explain: small lacks of many months are added up."""
         if self.counted is not None:
             return abs(self.difference) > self.tolerance
-        return self.difference < 0 and self.book < -self.tolerance
+        return self.book < -self.tolerance and self.difference < 0
 
 
 def lines(
     flows: Mapping[Key, Flows], counts: Mapping[Key, int], materials: Mapping[str, Material], last: date
 ) -> list[Line]:
     """The balances of every site and material, month by month without a gap, from the first that anything moved in to `last`."""
-    first: dict[tuple[UUID, str], date] = {}
-    for site_id, material, month in (*flows, *counts):
-        before = first.get((site_id, material), month)
-        first[site_id, material] = min(before, month)
+    moved: dict[tuple[UUID, str], dict[date, Flows]] = {}
+    for (site_id, material, month), flow in flows.items():
+        moved.setdefault((site_id, material), {})[month] = flow
+    counted: dict[tuple[UUID, str], dict[date, int]] = {}
+    for (site_id, material, month), grams in counts.items():
+        counted.setdefault((site_id, material), {})[month] = grams
     return [
         line
-        for (site_id, material), month in sorted(first.items(), key=str)
-        for line in _months(site_id, materials[material], month, last, flows, counts)
+        for of in sorted(moved.keys() | counted.keys(), key=str)
+        for line in _months(*of, materials[of[1]], moved.get(of, {}), counted.get(of, {}), last)
     ]
+
+
+_NOTHING = Flows()
 
 
 def _months(
     site_id: UUID,
+    code: str,
     material: Material,
-    month: date,
+    moved: Mapping[date, Flows],
+    counted: Mapping[date, int],
     last: date,
-    flows: Mapping[Key, Flows],
-    counts: Mapping[Key, int],
 ) -> Iterator[Line]:
     opening = 0
-    while month <= last:
-        key = site_id, material.code, month
-        moved = flows.get(key) or Flows()
-        through = max(0, opening) + moved.brought_in + moved.received
+    for month in _without_gap(min((*moved, *counted)), last):
+        flow = moved.get(month, _NOTHING)
+        through = max(0, opening) + flow.brought_in + flow.received
         line = Line(
-            *key,
+            site_id,
+            code,
+            month,
             opening,
-            moved.brought_in,
-            moved.received,
-            moved.handed_on,
-            counts.get(key),
+            flow.brought_in,
+            flow.received,
+            flow.handed_on,
+            counted.get(month),
             material.tolerance(through),
         )
         yield line
-        opening, month = line.closing, month_after(month)
+        opening = line.closing
+
+
+@lru_cache(64)
+def _without_gap(first: date, last: date) -> tuple[date, ...]:
+    """The months from `first` to `last`, both included."""
+    found = []
+    while first <= last:
+        found.append(first)
+        first = month_after(first)
+    return tuple(found)
 
 
 # --- alarms -------------------------------------------------------------------------------------------------
@@ -219,14 +238,21 @@ class Balance:
         return [alarm for alarm in self.alarms if alarm.answer is None]
 
 
-def balance(connection: Connection, last: date, site_ids: Collection[UUID] | None = None) -> Balance:
-    """The balance of `site_ids` (None: of the district) from the beginning to the month that begins on `last`."""
+def balance(
+    connection: Connection,
+    last: date,
+    site_ids: Collection[UUID] | None = None,
+    brought_in: Sums | None = None,
+) -> Balance:
+    """The balance of `site_ids` (None: of the district) from the beginning to the month that begins on `last`.
+
+    What was brought in is that of the figures: of whatever the relay has delivered, a moment ago. `brought_in`: of something else.
+    """
     within = None if site_ids is None else list(site_ids)
     with session_on(connection) as session:
         materials = {one.code: one for one in session.exec(select(Material)).all()}
-        made = lines(flows(connection, within), counts(connection, within), materials, last)
-        confirmed = col(HandOverConfirmation.hand_over_id).is_not(None)
-        handed = of_sites(session, within, confirmed, col(HandOver.day) < month_after(last))
+        made = lines(flows(connection, within, brought_in), counts(connection, within), materials, last)
+        handed = of_sites(session, within, *_DIFFERS, col(HandOver.day) < month_after(last))
         wanted = {line.site_id for line in made} | {one.receiver.id for one in handed if one.receiver}
         answered = session.exec(select(AlarmAnswer)).all()
         answers = {(one.alarm, one.difference_g): one for one in answered}
@@ -235,18 +261,50 @@ def balance(connection: Connection, last: date, site_ids: Collection[UUID] | Non
     return Balance(made, alarms(made, handed, answers), sites, materials)
 
 
-def flows(connection: Connection, site_ids: list[UUID] | None) -> dict[Key, Flows]:
-    """What moved by site, material and month."""
-    found: dict[Key, Flows] = defaultdict(Flows)
+def flows(
+    connection: Connection, site_ids: list[UUID] | None, brought_in: Sums | None = None
+) -> dict[Key, Flows]:
+    """What moved by site, material and month; what was `brought_in` as the figures have it, unless told otherwise."""
+    found: dict[Key, Flows] = {}
     for name, query in (
-        ("brought_in", _brought_in(site_ids)),
+        ("brought_in", (brought_in or _brought_in)(site_ids)),
         ("received", _received(site_ids)),
         ("handed_on", _handed_on(site_ids)),
     ):
-        for site_id, material, month, grams in connection.execute(query):
-            key = site_id, material, date.fromisoformat(f"{month}-01")
-            setattr(found[key], name, int(grams))
+        for site, material, month, grams in connection.execute(query):
+            key = _site(site), material, _month(month)
+            flow = found.get(key)
+            if flow is None:
+                flow = found[key] = Flows()
+            setattr(flow, name, int(grams))
     return found
+
+
+# The same sites and months come again and again: each is read once.
+
+
+@lru_cache(4096)
+def _site(value: Any) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+@lru_cache(1024)
+def _month(value: Any) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(f"{value[:7]}-01")
+
+
+def _plain(column: Any) -> Any:
+    """A column as the driver gives it."""
+    return sa.type_coerce(column, sa.types.NULLTYPE)
+
+
+_APART = sa.func.abs(col(HandOverConfirmation.grams) - col(HandOver.grams))
+
+#: Hand-overs that differ by more than the tolerance of their material (`Material.tolerance`): no others are read.
+_DIFFERS = (
+    col(Material.tolerance_floor_g) < _APART,
+    col(HandOver.grams) * col(Material.tolerance_permille) // 1000 < _APART,
+)
 
 
 def counts(connection: Connection, site_ids: list[UUID] | None) -> dict[Key, int]:
@@ -267,20 +325,35 @@ def standing() -> sa.ColumnElement[bool]:
     return ~voided & ~unconfirmed
 
 
-def _month(day: Any) -> Any:
-    return sa.func.substr(sa.cast(day, sa.Text), 1, 7)
-
-
 def _of(query: Any, site: Any, site_ids: list[UUID] | None) -> Any:
     return query if site_ids is None else query.where(site.in_(site_ids))
 
 
 def _brought_in(site_ids: list[UUID] | None) -> Any:
-    """Thousandths of a kilogram are grams."""
-    month = _month(col(Action.day))
+    """Thousandths of a kilogram are grams. Of the figures: as few rows of ten million records as of some."""
     query = (
         sa.select(
-            col(Action.site_id), col(MaterialKind.material), month, sa.func.sum(col(Action.quantity_milli))
+            _plain(col(SiteFigure.site_id)),
+            col(MaterialKind.material),
+            _plain(col(SiteFigure.first)),
+            sa.func.sum(col(SiteFigure.quantity_milli)),
+        )
+        .join(MaterialKind, col(MaterialKind.kind) == col(SiteFigure.kind))
+        .where(col(SiteFigure.unit) == "month", col(SiteFigure.quantity_milli) != 0)
+        .group_by(col(SiteFigure.site_id), col(MaterialKind.material), col(SiteFigure.first))
+    )
+    return _of(query, col(SiteFigure.site_id), site_ids)
+
+
+def recorded(site_ids: list[UUID] | None) -> Any:
+    """The same of the records themselves."""
+    month = _month_of(col(Action.day))
+    query = (
+        sa.select(
+            _plain(col(Action.site_id)),
+            col(MaterialKind.material),
+            month,
+            sa.func.sum(col(Action.quantity_milli)),
         )
         .join(MaterialKind, col(MaterialKind.kind) == col(Action.kind))
         .where(standing())
@@ -289,14 +362,18 @@ def _brought_in(site_ids: list[UUID] | None) -> Any:
     return _of(query, col(Action.site_id), site_ids)
 
 
+def _month_of(day: Any) -> Any:
+    return sa.func.substr(sa.cast(day, sa.Text), 1, 7)
+
+
 _NOT_REVERSED = ~sa.exists().where(col(HandOverReversal.hand_over_id) == col(HandOver.id))
 
 
 def _received(site_ids: list[UUID] | None) -> Any:
-    month = _month(col(HandOver.day))
+    month = _month_of(col(HandOver.day))
     query = (
         sa.select(
-            col(HandOver.to_site_id),
+            _plain(col(HandOver.to_site_id)),
             col(HandOver.material),
             month,
             sa.func.sum(col(HandOverConfirmation.grams)),
@@ -309,9 +386,14 @@ def _received(site_ids: list[UUID] | None) -> Any:
 
 
 def _handed_on(site_ids: list[UUID] | None) -> Any:
-    month = _month(col(HandOver.day))
+    month = _month_of(col(HandOver.day))
     query = (
-        sa.select(col(HandOver.from_site_id), col(HandOver.material), month, sa.func.sum(col(HandOver.grams)))
+        sa.select(
+            _plain(col(HandOver.from_site_id)),
+            col(HandOver.material),
+            month,
+            sa.func.sum(col(HandOver.grams)),
+        )
         .where(_NOT_REVERSED)
         .group_by(col(HandOver.from_site_id), col(HandOver.material), month)
     )
@@ -349,7 +431,8 @@ SELECT site_id, material, sum(grams) AS grams FROM (
 def unequal(connection: Connection) -> Iterator[str]:
     """Sites and materials whose closing stock is not the plain sum of everything since it was last counted.
 
-    To the next month, which a phone whose clock is ahead may have recorded in.
+    To the next month, which a phone whose clock is ahead may have recorded in. Both are of the records, which no relay is behind of;
+    that the figures are those of the records is for `tanpuhui rebuild --check`.
     """
     rows = connection.execute(
         sa.text(_PLAIN).columns(site_id=sa.Uuid(), material=sa.Text(), grams=sa.Numeric())
@@ -357,7 +440,7 @@ def unequal(connection: Connection) -> Iterator[str]:
     plain = {(row.site_id, row.material): int(row.grams) for row in rows}
     stocks = {
         (line.site_id, line.material): line.closing
-        for line in balance(connection, month_after(clock.today().replace(day=1))).lines
+        for line in balance(connection, month_after(clock.today().replace(day=1)), brought_in=recorded).lines
     }
     for site_id, material in sorted(plain.keys() | stocks.keys(), key=str):
         booked, summed = (found.get((site_id, material), 0) for found in (stocks, plain))

@@ -5,18 +5,20 @@ read from the hand-overs, which are few.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlmodel import col
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
 
-from activities.material_hand_overs import Handed, of_sites
+from activities.material_hand_overs import of_sites
 from activities.materials import Material, MaterialKind, all_materials
-from activities.recycling import Fate, HandOver, HandOverReversal
+from activities.recycling import Fate, HandOver, HandOverConfirmation, HandOverReversal
 from activities.sites import RecoveryLevel, Site, SiteCredits
 from activities.stock import month_after, month_before
 from tanpuhui.bureau.told import told_sums
@@ -90,12 +92,12 @@ def stories(connection: Connection, district: str, today: date) -> list[Story]:
     brought, withheld = brought_in(connection, district, months)
     with session_on(connection) as session:
         materials = all_materials(session)
-        handed = of_sites(
-            session, None, col(HandOver.day) >= months[0], col(HandOver.day) < month_after(months[-1])
-        )
+        moved = _moved(connection, months[0], months[-1])
+        reached = {one.to_site_id for one in moved if one.to_site_id}
+        sites = {one.id: one for one in session.exec(select(Site).where(col(Site.id).in_(reached))).all()}
         session.expunge_all()
     told = [
-        _story(material, [one for one in handed if one.material.code == material.code])
+        _story(material, [one for one in moved if one.material == material.code], sites)
         for material in materials
     ]
     for story in told:
@@ -105,26 +107,49 @@ def stories(connection: Connection, district: str, today: date) -> list[Story]:
     return [story for story in told if story.told]
 
 
-def _story(material: Material, handed: Iterable[Handed]) -> Story:
+def _moved(connection: Connection, first: date, last: date) -> Sequence[Any]:
+    """What hand-overs of the months from `first` to `last` add up to, in grams, by whence and whither; reversed ones are in none."""
+    sender: Any = aliased(Site)
+    keys: tuple[Any, ...] = (
+        col(HandOver.material),
+        sender.level,
+        col(HandOver.to_site_id),
+        col(HandOver.fate),
+        col(HandOver.taker),
+        col(HandOverConfirmation.hand_over_id).is_not(None).label("confirmed"),
+    )
+    query = (
+        sa.select(
+            *keys,
+            sa.func.sum(col(HandOver.grams)).label("grams"),
+            sa.func.sum(col(HandOverConfirmation.grams)).label("arrived"),
+        )
+        .join_from(HandOver, sender, sender.id == col(HandOver.from_site_id))
+        .outerjoin(HandOverConfirmation, col(HandOverConfirmation.hand_over_id) == col(HandOver.id))
+        .where(col(HandOver.day) >= first, col(HandOver.day) < month_after(last))
+        .where(~sa.exists().where(col(HandOverReversal.hand_over_id) == col(HandOver.id)))
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    return connection.execute(query).all()
+
+
+def _story(material: Material, moved: Iterable[Any], sites: Mapping[UUID, Site]) -> Story:
     story = Story(material)
-    stops: dict[UUID, tuple[Site, int]] = {}
+    stops: dict[UUID, int] = defaultdict(int)
     ends: dict[tuple[Fate, str], int] = defaultdict(int)
-    for one in handed:
-        if not one.stands:
-            continue
-        row, arrived = one.hand_over, one.confirmation.grams if one.confirmation else 0
-        from_point = one.sender.level is RecoveryLevel.POINT
-        story.collected += row.grams if from_point else 0
+    for one in moved:
+        grams, arrived = int(one.grams), int(one.arrived or 0)
+        from_point = one.level is RecoveryLevel.POINT
+        story.collected += grams if from_point else 0
         story.arrived += arrived if from_point else 0
-        if one.receiver is None:
-            assert row.fate is not None
-            ends[row.fate, row.taker] += row.grams
-        elif one.confirmation is None:
-            story.on_the_way += row.grams
+        if one.to_site_id is None:
+            ends[one.fate, one.taker] += grams
+        elif not one.confirmed:
+            story.on_the_way += grams
         else:
-            before = stops.get(one.receiver.id, (one.receiver, 0))[1]
-            stops[one.receiver.id] = one.receiver, before + arrived
-    largest = sorted((Stop(*stop) for stop in stops.values()), key=lambda stop: -stop.grams)
+            stops[one.to_site_id] += arrived
+    largest = sorted((Stop(sites[of], grams) for of, grams in stops.items()), key=lambda stop: -stop.grams)
     story.stations = [stop for stop in largest if stop.site.level is RecoveryLevel.STATION]
     story.yards = [stop for stop in largest if stop.site.level is RecoveryLevel.YARD]
     order = list(Fate)

@@ -33,6 +33,7 @@ _TAKERS = (
 
 def recover(house: House, organiser: Principal, chance: random.Random, start: datetime, days: int) -> None:
     """A month of hand-overs, ending yesterday, through a station and a yard."""
+    house.relay.drain()  # what was brought in is read from the figures
     points = _points(house)
     if not any(site.kind is SiteKind.CLOTHES_BIN for site in points):
         return

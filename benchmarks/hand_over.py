@@ -55,7 +55,11 @@ _RECORDS = Statement(
     "{pg:CAST(:first AS date) + CAST(n % 30 AS int) + interval '4 hours'}, "
     "{sqlite:date(:first, '+' || (n % 30) || ' days') || ' 04:00:00.000000'}"
     "{pg:CAST(:first AS date) + CAST(n % 30 AS int) + interval '4 hours'}, "
-    ":kind, 1 + n / 30 % :a_day, 1000, 'site_code', n % 100, '310106006002', :kind || '@1', false, :low, :mid, :high "
+    "'"
+    + KIND
+    + "', 1 + n / 30 % :a_day, 1000, 'site_code', n % 100, '310106006002', '"
+    + KIND
+    + "@1', false, :low, :mid, :high "
     "FROM {sqlite:(" + _NUMBERS + " SELECT n FROM n) AS n}{pg:n} JOIN {rows} ON q.at = n % :sites",
     rows={"at": "int", "id": "uuid"},
 )
@@ -78,7 +82,6 @@ def _fill(house: House, crowd: Crowd, records: int, first: date) -> None:
             people=people,
             deeds=deeds,
             first=first.isoformat(),
-            kind=KIND,
             a_day=A_DAY,
             low=saved["co2e_mg"],
             mid=saved["co2e_mid_mg"],

@@ -15,7 +15,8 @@ import sqlmodel
 from alembic import op
 from sqlalchemy.engine import Connection
 
-from tanpuhui import site_figures
+from tanpuhui.db import Statement
+from tanpuhui.site_figures import periods_of
 
 revision = "0044"
 down_revision = "0045"
@@ -25,6 +26,13 @@ depends_on = None
 _TEXT = sqlmodel.sql.sqltypes.AutoString
 _TIME = sqlmodel.sql.sqltypes.UTCDateTime
 _SLICE = 10_000
+
+_ADD = Statement(
+    "INSERT INTO site_figure (unit, first, site_id, kind, actions) SELECT unit, first, site_id, kind, sum(actions) FROM {rows} "
+    "WHERE true GROUP BY unit, first, site_id, kind "
+    "ON CONFLICT (unit, first, site_id, kind) DO UPDATE SET actions = site_figure.actions + excluded.actions",
+    rows={"unit": "text", "first": "date", "site_id": "uuid", "kind": "text", "actions": "int"},
+)
 
 #: Standing actions of what the figures have taken in. What waits for review counts when it is confirmed.
 _STANDING = """
@@ -85,7 +93,18 @@ def _add_up(connection: Connection) -> None:
     )
     rows = connection.execute(standing)
     while some := rows.fetchmany(_SLICE):
-        site_figures.add(connection, (((row.day, row.site_id, row.kind), int(row.actions)) for row in some))
+        sums = [
+            {
+                "unit": unit,
+                "first": first,
+                "site_id": row.site_id,
+                "kind": row.kind,
+                "actions": int(row.actions),
+            }
+            for row in some
+            for unit, first in periods_of(row.day)
+        ]
+        _ADD.run(connection, sums)
 
 
 def _when_closed(connection: Connection) -> None:

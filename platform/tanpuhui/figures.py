@@ -184,7 +184,7 @@ class _Sums:
     )
     participants: dict[tuple[Any, ...], int] = field(default_factory=lambda: defaultdict(int))
     saved: dict[tuple[str, UUID], int] = field(default_factory=lambda: defaultdict(int))
-    sites: dict[site_figures.DailyKey, int] = field(default_factory=lambda: defaultdict(int))
+    sites: dict[site_figures.DailyKey, site_figures.Amounts] = field(default_factory=dict)
 
     def add(self, contribution: Contribution) -> None:
         """Count `contribution` in."""
@@ -192,8 +192,12 @@ class _Sums:
         for name, amount in contribution.measures.items():
             row[name] += amount
         if contribution.site_id:
-            at = contribution.day, contribution.site_id, contribution.kind
-            self.sites[at] += contribution.measures.get("actions", 0)
+            at, measures = (contribution.day, contribution.site_id, contribution.kind), contribution.measures
+            actions, quantity = self.sites.get(at, (0, 0))
+            self.sites[at] = (
+                actions + measures.get("actions", 0),
+                quantity + measures.get("quantity_milli", 0),
+            )
         if contribution.resident_id and contribution.participations:
             key = tuple(getattr(contribution, name) for name in _PARTICIPANT_KEY)
             self.participants[key] += contribution.participations

@@ -4,7 +4,6 @@ Used sites do not add up: one that is used in two weeks of a month is one of the
 actions a site has, moved by the same batches of the relay as all figures; what takes the last one back makes it unused again.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
@@ -19,7 +18,8 @@ from tanpuhui.periods import UNITS, CalendarPeriod
 
 
 class SiteFigure(SQLModel, table=True):
-    """How many standing actions of a kind were done at a site in the period of `unit` that begins on `first`; 0 once all are voided."""
+    """How many standing actions of a kind were done at a site in the period of `unit` that begins on `first`, and how much they
+    come to in thousandths of its unit; 0 once all are voided."""
 
     __tablename__ = "site_figure"
     __table_args__ = (
@@ -32,36 +32,54 @@ class SiteFigure(SQLModel, table=True):
     site_id: UUID = Field(primary_key=True)
     kind: str = Field(primary_key=True, max_length=32)
     actions: int = Field(sa_type=sa.BigInteger)
+    quantity_milli: int = Field(default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 _KEY = ("unit", "first", "site_id", "kind")
 
 _ADD = Statement(
-    "INSERT INTO site_figure (unit, first, site_id, kind, actions) "
-    "SELECT q.unit, q.first, q.site_id, q.kind, q.actions FROM {rows} WHERE true "
-    "ON CONFLICT (unit, first, site_id, kind) DO UPDATE SET actions = site_figure.actions + excluded.actions",
-    rows={"unit": "text", "first": "date", "site_id": "uuid", "kind": "text", "actions": "int"},
+    "INSERT INTO site_figure (unit, first, site_id, kind, actions, quantity_milli) "
+    "SELECT q.unit, q.first, q.site_id, q.kind, q.actions, q.quantity_milli FROM {rows} WHERE true "
+    "ON CONFLICT (unit, first, site_id, kind) DO UPDATE SET actions = site_figure.actions + excluded.actions, "
+    "quantity_milli = site_figure.quantity_milli + excluded.quantity_milli",
+    rows={
+        "unit": "text",
+        "first": "date",
+        "site_id": "uuid",
+        "kind": "text",
+        "actions": "int",
+        "quantity_milli": "int",
+    },
 )
 
 #: Day, site and kind of action.
 DailyKey = tuple[date, UUID, str]
 
 
-def add(connection: Connection, daily: Iterable[tuple[DailyKey, int]]) -> None:
+#: Standing actions, and their quantity in thousandths of the unit of their kind.
+Amounts = tuple[int, int]
+
+
+def add(connection: Connection, daily: Iterable[tuple[DailyKey, Amounts]]) -> None:
     """Add standing actions of days to all periods that these lie in, one atomic upsert a sum, in key order (so relays never deadlock)."""
-    sums: dict[tuple[str, date, UUID, str], int] = defaultdict(int)
-    for (day, site_id, kind), actions in daily:
-        for unit, first in _periods(day):
-            sums[unit, first, site_id, kind] += actions
+    sums: dict[tuple[str, date, UUID, str], Amounts] = {}
+    for (day, site_id, kind), (actions, quantity) in daily:
+        for unit, first in periods_of(day):
+            before = sums.get((unit, first, site_id, kind), (0, 0))
+            sums[unit, first, site_id, kind] = before[0] + actions, before[1] + quantity
+    names = (*_KEY, "actions", "quantity_milli")
     rows = [
-        dict(zip((*_KEY, "actions"), (*key, sum_), strict=True)) for key, sum_ in sorted(sums.items()) if sum_
+        dict(zip(names, (*key, *amounts), strict=True))
+        for key, amounts in sorted(sums.items())
+        if any(amounts)
     ]
     if rows:
         _ADD.run(connection, rows)
 
 
 @lru_cache(4096)
-def _periods(day: date) -> tuple[tuple[str, date], ...]:
+def periods_of(day: date) -> tuple[tuple[str, date], ...]:
+    """The periods that a day lies in: unit and first day."""
     return tuple((unit, CalendarPeriod.containing(unit, day).first) for unit in UNITS)
 
 
