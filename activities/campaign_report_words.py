@@ -50,6 +50,10 @@ REFUSALS = {
 }
 
 
+#: In characters: low, mid and high beside each other, or two days.
+_LONGEST_NUMBER = 40
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of a report. `bars`: for each row a share of the largest in permille, None where it is not told.
@@ -65,6 +69,20 @@ class Section:
     bars: tuple[int | None, ...] = ()
     columns: bool = False
     note: str = ""
+
+    @property
+    def wordy(self) -> frozenset[int]:
+        """The columns after the first that hold words, which are read from the left and may be long: no cell begins with a digit, or one is
+        longer than any number."""
+        return frozenset(
+            at
+            for at, cells in enumerate(zip(*self.rows, strict=False))
+            if at
+            and (
+                any(len(cell) > _LONGEST_NUMBER for cell in cells)
+                or not any(cell[:1].isdigit() for cell in cells)
+            )
+        )
 
 
 def title(snapshot: Snapshot) -> str:

@@ -22,6 +22,8 @@ TRAIL = {
     "signal": N_("异常提示"),
     "site": N_("点位"),
     "report": N_("月报年报"),
+    "sources": N_("源清单"),
+    "sources.seen": N_("查看了按源清单的数"),
     "spot_check": N_("抽查"),
     "template": N_("活动模板"),
     "division": N_("区划"),

@@ -17,6 +17,8 @@ TRAIL = {
     "population": N_("常住人口"),
     "population.entered": N_("填写了常住人口"),
     "population.replaced": N_("更正了常住人口"),
+    "dashboard": N_("统计页"),
+    "dashboard.seen": N_("查看了统计页的全部数字"),
     "statistics": N_("统计"),
     "statistics.seen": N_("查看了没有隐去小数目的统计"),
     "target.changed": N_("改了目标"),

@@ -56,6 +56,20 @@ def noted(file: Path) -> Iterator[str]:
             yield prefixes[0] + pattern
 
 
+def test_what_somebody_was_shown_has_words() -> None:
+    """The deed of `audit.saw` is made of the subject, which is written where it is called or just before."""
+    deeds = {key for room in installed_rooms() for key in room.trail}
+    shown = set()
+    for file in (file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))):
+        text = file.read_text(encoding="utf-8")
+        if "saw(" in text or "keep_look(" in text:
+            shown |= set(re.findall(r'(?:saw|keep_look)\([^)]*?f"([a-z_]+):|subject = f"([a-z_]+):', text))
+    kinds = {one or other for one, other in shown}
+    assert len(kinds) >= 8
+    assert {f"{kind}.seen" for kind in kinds} - deeds == set(), "a room's `trail` has no words for these"
+    assert kinds - deeds == set(), "a room's `trail` has no words for these subjects"
+
+
 def test_every_deed_has_words_and_every_word_a_deed() -> None:
     words = {key for room in installed_rooms() for key in room.trail}
     deeds, kinds = {key for key in words if "." in key}, {key for key in words if "." not in key}
