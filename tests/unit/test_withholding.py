@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from tanpuhui.bureau.beside_campaigns import NONE, SHAPES, People, beside_campaigns
+from tanpuhui.bureau.beside_campaigns import NONE, SHAPES, Left, People, beside_campaigns
 from tanpuhui.bureau.suppression import FEWEST
 from tanpuhui.bureau.withholding import NEWCOMERS, UNITS, Cell, offered, withheld, withheld_newcomers
 from tanpuhui.participants import ALL, areas_of
@@ -212,7 +212,8 @@ def test_what_is_offered(unit: str, area: str, kind: str, told: bool) -> None:
 
 def newcomers_of(deeds: list[Deed]) -> dict[Cell, tuple[int, int]]:
     """Participants and newcomers of the cells of all kinds, and of weeks."""
-    people, new = defaultdict(set), defaultdict(set)
+    people: dict[Cell, set[int]] = defaultdict(set)
+    new: dict[Cell, set[int]] = defaultdict(set)
     for person, community, _kind, day in sorted(deeds, key=lambda one: (one[3], one[1])):
         begins = not any(person in persons for persons in people.values())
         for unit, area in product((*UNITS, "week"), areas_of(community)):
@@ -324,7 +325,7 @@ class District:
     def beside(self, campaign: str, cell: Cell) -> People:
         return {one: persons for one, persons in self.doers[cell].items() if one != campaign}
 
-    def left(self) -> dict[Cell, int]:
+    def left(self) -> Left:
         """What is left beside campaigns: of each there are figures of days by 街镇, and of months by community."""
         finest = {
             campaign: {
@@ -392,7 +393,24 @@ class District:
 )
 def test_with_what_campaigns_add_up_to_nothing_of_a_few_can_be_worked_out(blocks: list[Block]) -> None:
     district = District(blocks)
-    assert not district.worked_out(withheld(district.people, district.left()))
+    assert not district.worked_out(withheld(district.people, *district.left()))
+
+
+def test_the_days_of_a_campaign_do_not_hide_one_another_across_months() -> None:
+    """All days but those of the campaign are told, and so is the quarter: then the sum of these days would be known."""
+    district = District(
+        [
+            (3, 6, COMMUNITIES[0], "glass", DAYS[0], "a"),
+            (15, 9, COMMUNITIES[1], "glass", DAYS[0], "a"),
+            (15, 1, COMMUNITIES[0], "glass", DAYS[2], "a"),
+            (3, 9, COMMUNITIES[1], "walk", DAYS[2], "a"),
+            (15, 1, COMMUNITIES[1], "walk", DAYS[0], NONE),
+            (3, 9, COMMUNITIES[0], "walk", DAYS[1], NONE),
+        ]
+    )
+    people, together = district.left()
+    assert district.worked_out(withheld(district.people, people)) == {"left a 0", "left a 2"}  # the control
+    assert not district.worked_out(withheld(district.people, people, together))
 
 
 def test_the_attack_works_where_campaigns_are_told_beside_the_cube() -> None:
@@ -402,12 +420,12 @@ def test_the_attack_works_where_campaigns_are_told_beside_the_cube() -> None:
     )
     assert not withheld(district.people)
     assert "left a 0" in district.worked_out(frozenset())
-    assert set(district.left().values()) == {2}
+    assert set(district.left().people.values()) == {2}
 
 
 def test_a_campaign_beside_which_many_take_part_hides_nothing() -> None:
     blocks = [(0, 9, community, "walk", DAYS[0], "a") for community in COMMUNITIES[:2]]
     blocks += [(5, 9, community, "walk", DAYS[0], NONE) for community in COMMUNITIES]
     district = District(blocks)
-    assert district.left() == {}
+    assert district.left() == Left({}, [])
     assert not withheld(district.people)

@@ -55,17 +55,24 @@ SHAPES = tuple(
 )
 
 
+class Left(NamedTuple):
+    """How many are left in cells, as far as these are few or nobody; and cells that are known to be of a few if their sum is known."""
+
+    people: dict[Cell, int]
+    together: list[frozenset[Cell]]
+
+
 def beside_campaigns(
     counts: Mapping[Cell, int],
     campaigns: Mapping[str, Iterable[Cell]],
     people: Callable[[str, Cell], People],
-) -> dict[Cell, int]:
+) -> Left:
     """How many people are left in cells when campaigns are taken away, as far as these are few, or nobody.
 
     `counts`: the people of each offered cell. `campaigns`: of each whose numbers are told, the cells of a day or month and of a kind
     that it has, at the finest levels that there are figures of. `people`: who took part in a cell beside one campaign.
     """
-    found: dict[Cell, int] = {}
+    found = Left({}, [])
     for campaign, finest in campaigns.items():
         cells = list(finest)
         enough: list[Shape] = []
@@ -78,8 +85,11 @@ def beside_campaigns(
                 enough.append(shape)
                 continue
             number = len(left[NONE]) or min((len(some) for some in left.values() if some), default=0)
+            here = [cell for cell in inside if cell in counts]
             if number < FEWEST:  # in all of them: of two that hide each other the sum is known
-                found |= {cell: min(number, found.get(cell, number)) for cell in inside if cell in counts}
+                found.people.update({cell: min(number, found.people.get(cell, number)) for cell in here})
+            if 0 < number < FEWEST and here:
+                found.together.append(frozenset(here))
     return found
 
 
@@ -104,7 +114,7 @@ def _divides(cell: Cell, shape: Shape) -> bool:
 # --- read from the figures ---------------------------------------------------------------------------------
 
 
-def of_year(connection: Connection, counts: Mapping[Cell, int], year: CalendarPeriod) -> dict[Cell, int]:
+def of_year(connection: Connection, counts: Mapping[Cell, int], year: CalendarPeriod) -> Left:
     """`beside_campaigns` of the campaigns of a year."""
     totals = SQLModel.metadata.tables["campaign_total"].c
     told = frozenset(connection.scalars(sa.select(totals.campaign).where(totals.participants >= FEWEST)))

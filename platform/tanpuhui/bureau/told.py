@@ -98,7 +98,7 @@ def _decided(connection: Connection, year: int) -> frozenset[Cell]:
     """What is withheld of a year, by its figures as they stand."""
     people = _people(connection, year)
     left = beside_campaigns.of_year(connection, people, CalendarPeriod("year", date(year, 1, 1)))
-    return withheld(people, left) | withheld_newcomers(_newcomers(connection, year))
+    return withheld(people, *left) | withheld_newcomers(_newcomers(connection, year))
 
 
 def _keep(connection: Connection, decisions: Sequence[_Decision], now: datetime) -> None:

@@ -52,15 +52,22 @@ def offered(unit: str, area: str, kind: str) -> bool:
     return kind == ALL and unit not in {"day", "week"}
 
 
-def withheld(people: Mapping[Cell, int], left: Mapping[Cell, int] | None = None) -> frozenset[Cell]:
+def withheld(
+    people: Mapping[Cell, int],
+    left: Mapping[Cell, int] | None = None,
+    together: Iterable[Set[Cell]] = (),
+) -> frozenset[Cell]:
     """The cells that are not told. `people`: how many distinct people each offered cell of some years stands for, at least; what is not
     in it stands for nobody. `left`: of how many of them nothing is told besides, where that is fewer: of a few is as bad as a few in all.
+    `together`: cells whose sum must not be worked out either.
     """
     weights = {**people, **(left or {})}
     few = sorted(cell for cell, number in people.items() if 0 < number < FEWEST or 0 < weights[cell] < FEWEST)
     cube, hidden = _Cube(people, weights), set(few)
     for cell in few:
         hidden |= cube.cover(cell, hidden)
+    for cells in together:
+        hidden |= cube.cover(max(cells & people.keys()), hidden, cells)
     return frozenset(hidden)
 
 
@@ -103,9 +110,10 @@ class _Cube:
             if kind != ALL:
                 self._kinds[unit, first, area].append(kind)
 
-    def cover(self, cell: Cell, hidden: set[Cell]) -> set[Cell]:
+    def cover(self, cell: Cell, hidden: set[Cell], together: Set[Cell] = frozenset()) -> set[Cell]:
         """The cells that change together with `cell`, so that everything else stays: those by which least more is withheld.
 
+        The sum of those of `together`, if there are any, changes, too.
         A partner of few people helps little: what is withheld of a sum would be worked out together, and be of a few still.
         """
         areas = self._area_changes(cell, hidden)
@@ -115,9 +123,12 @@ class _Cube:
         best: tuple[tuple[int, int, int], set[Cell]] | None = None
         for far in range(3):  # partners beside it; farther ones, too; none
             for way in product(_near(areas, far), _near(kinds, far), _near(times, far)):
-                changed = set(_changed(*way))
+                by = dict(_changed(*way))
+                changed = set(by)
                 if not all(map(self.people.get, changed)):
                     continue  # of nobody zero is told, and zero cannot change
+                if together and not sum(by[one] for one in changed & together):
+                    continue
                 more = changed - hidden
                 weak = sum(map(partial(self._weak, hidden=hidden, changed=changed), lines))
                 cost = (weak, sum(map(_worth, more)), sum(self.people[one] for one in more))
@@ -131,7 +142,9 @@ class _Cube:
             return best[1]
         # Nothing stands beside it: it is withheld with everything that it is a part of.
         leaf = self._leaf(cell)
-        return set(_changed(dict.fromkeys(areas_of(leaf[0]), 1), {leaf[1]: 1, ALL: 1}, _days_up(leaf[2])))
+        return set(
+            dict(_changed(dict.fromkeys(areas_of(leaf[0]), 1), {leaf[1]: 1, ALL: 1}, _days_up(leaf[2])))
+        )
 
     def _lines(self, cell: Cell) -> Iterator[list[Cell]]:
         """The parts of each sum that `cell` is a part of."""
@@ -244,11 +257,13 @@ def _near(ways: Sequence[Sequence[_Way]], far: int) -> list[_Way]:
     return [one for some in ways[: far + 1] for one in some]
 
 
-def _changed(areas: _Change, kinds: _Change, times: Mapping[tuple[str, date], int]) -> Iterator[Cell]:
-    """The offered cells that are changed by a change along each dimension."""
-    for (area, _), (kind, _), ((unit, first), _) in product(areas.items(), kinds.items(), times.items()):
+def _changed(
+    areas: _Change, kinds: _Change, times: Mapping[tuple[str, date], int]
+) -> Iterator[tuple[Cell, int]]:
+    """The offered cells that are changed by a change along each dimension, and by how much."""
+    for (area, x), (kind, y), ((unit, first), z) in product(areas.items(), kinds.items(), times.items()):
         if offered(unit, area, kind):
-            yield Cell(unit, first, area, kind)
+            yield Cell(unit, first, area, kind), x * y * z
 
 
 def _worth(cell: Cell) -> int:
