@@ -6,8 +6,9 @@ their daily work there, and every entry behind "全部".
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
-from flask import url_for
+from flask import request, url_for
 from flask_babel import gettext
 
 from tanpuhui.bureau import feedback_desk, target_task_desk
@@ -129,4 +130,10 @@ def menu(here: str | None = None) -> Menu:
 
 def _link(entry: Entry) -> Link:
     text = gettext(entry.text) if isinstance(entry.text, str) else entry.text()
-    return Link(entry.key, url_for(entry.endpoint), entry.icon, text)
+    return Link(entry.key, _address(request.root_path, entry.endpoint), entry.icon, text)
+
+
+@cache
+def _address(_root: str, endpoint: str) -> str:
+    """Where a page is; found out once for each root, because every page of the desk asks for thirty of them."""
+    return url_for(endpoint)
