@@ -106,6 +106,15 @@ def test_tasks_are_followed_and_reminders_stay_on_the_desk_until_seen(world: Wor
     page = me.send("done", outcome="物业都答应了", reference="https://example.org/minutes")
     assert 'href="https://example.org/minutes"' in page
     assert "走访了两家物业" in page
+    assert "关错了，重新打开" not in page  # that is for officers of the district
+    officer.get(task)
+    page = officer.send("reopen", reason="")
+    assert (officer.status, "请写明原因" in page) == (422, True)
+    page = officer.send("reopen", reason="点错了一项")
+    assert (officer.status, "重新打开" in page, "点错了一项" in page) == (200, True, True)
+    assert ("物业都答应了" in page, 'href="https://example.org/minutes"' in page, "办成了" in page) == (
+        True,
+    ) * 3
     me.get(f"/bureau/targets/{lamps}")
     page = me.send("progress", amount="-5", as_of="2026-07-01", evidence="清单")
     assert (me.status, "-5" in page, "清单" in page) == (422, True, True)
@@ -117,6 +126,7 @@ def test_tasks_are_followed_and_reminders_stay_on_the_desk_until_seen(world: Wor
         "target.task_set",
         "target.followed_up",
         "target.task_done",
+        "target.task_reopened",
         "target.progress",
     ]
 
