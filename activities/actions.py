@@ -4,7 +4,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, col
 
 from tanpuhui.db import Statement, insert_statement
 
@@ -58,6 +58,21 @@ class Action(SQLModel, table=True):
     so2_ug: int | None = Field(default=None, sa_type=sa.BigInteger)
     co_ug: int | None = Field(default=None, sa_type=sa.BigInteger)
     recorded_by: UUID | None = None
+
+
+#: Of so many days records are found site by site; of more it is quicker to go through all of them.
+_FEW_DAYS = 100
+
+_SITES = sa.select(sa.table("site", sa.column("id", sa.Uuid())).c.id)
+
+
+def of_days(first: date, last: date) -> sa.ColumnElement[bool]:
+    """The condition that a record is of the days from `first` to `last`.
+
+    There is no index by day alone, which every scan would pay for: it names the sites, so that the one by site and day is used.
+    """
+    days = col(Action.day).between(first, last)
+    return days if (last - first).days > _FEW_DAYS else sa.and_(col(Action.site_id).in_(_SITES), days)
 
 
 class ActionVoid(SQLModel, table=True):

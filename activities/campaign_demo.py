@@ -10,7 +10,8 @@ from activities.actions import Action
 from activities.campaign_notices import NoticeKind
 from activities.campaign_reports import CampaignReport
 from activities.campaigns import Campaign
-from activities.otherwise import Otherwise, is_asked_about
+from activities.otherwise import Otherwise
+from activities.reviews import standing
 from tanpuhui import clock, consents
 from tanpuhui.people import PRESENT, AccountKind, Document, Resident
 from tanpuhui.rooms import House
@@ -54,10 +55,10 @@ def _answer(house: House, agreed: Sequence[UUID]) -> None:
             select(Action.id, Action.resident_id)
             .join(Resident, col(Resident.id) == col(Action.resident_id))
             .where(col(Action.resident_id).in_(agreed), Resident.account_kind == AccountKind.PERSON)
+            .where(otherwise.drawn(), standing())
             .order_by(col(Action.id))
         ).all()
-    asked = [pair for pair in made if is_asked_about(pair[0])]
-    for number, (action_id, resident_id) in enumerate(asked[:-10]):  # of the latest nobody has answered yet
+    for number, (action_id, resident_id) in enumerate(made[:-10]):  # of the latest nobody has answered yet
         otherwise.answer(house, resident_id, action_id, _SAID[number % len(_SAID)])
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import Session, col, select
 
-from activities.actions import Action
+from activities.actions import Action, of_days
 from activities.catalogue import ActionKind, EvidenceTier
 from activities.declarations import STANDING, Declaration, DeclarationState, DeclaredAction
 from activities.quantify.factors import POLLUTANTS, FactorVersion
@@ -102,7 +102,7 @@ def undeclared(methodology: str, first: date, last: date) -> tuple[Any, ...]:
     return (
         col(Action.factor_version) == col(FactorVersion.id),
         col(FactorVersion.methodology) == methodology,
-        col(Action.day).between(first, last),
+        of_days(first, last),
         *_countable(),
         ~sa.exists().where(col(DeclaredAction.action_id) == col(Action.id), STANDING),
     )
@@ -155,7 +155,7 @@ def states(connection: Connection, first: date, last: date) -> dict[ReductionSta
     records = (
         sa.select(col(Declaration.state), *_totals())
         .select_from(sa.outerjoin(Action, DeclaredAction, standing).outerjoin(Declaration))
-        .where(col(Action.day).between(first, last), *_countable())
+        .where(of_days(first, last), *_countable())
         .group_by(col(Declaration.state))
     )
     confirmations = (

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import SQLModel, col
 
-from activities.actions import Action
+from activities.actions import Action, of_days
 from activities.campaigns import Campaign
 from activities.catalogue import ActionKind, EvidenceTier
 from activities.quantify.factors import POLLUTANTS, FactorVersion
@@ -88,7 +88,7 @@ def numbers(
 
 
 def _these(period: CalendarPeriod) -> sa.ColumnElement[bool]:
-    return sa.and_(col(Action.day).between(period.first, period.last), standing())
+    return sa.and_(of_days(period.first, period.last), standing())
 
 
 def _rows(connection: Connection, period: CalendarPeriod, level: str) -> list[Row]:

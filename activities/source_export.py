@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlmodel import col, select
 
-from activities.actions import Action
+from activities.actions import Action, of_days
 from activities.catalogue import ActionKind
 from activities.mass_balance import standing
 from activities.materials import Material, MaterialKind
@@ -168,7 +168,7 @@ def _activities(connection: Connection, within: Period) -> Iterator[dict[str, An
             *sums,
         )
         .join(ActionKind, col(ActionKind.code) == col(Action.kind))
-        .where(col(Action.day).between(within.first, within.last), standing())
+        .where(of_days(within.first, within.last), standing())
         .group_by(
             col(Action.site_id),
             col(Action.kind),
@@ -209,7 +209,7 @@ def _weighed(within: Period) -> Iterator[tuple[str, Any]]:
         "brought_in_g",
         sa.select(col(Action.site_id), col(MaterialKind.material), sa.func.sum(col(Action.quantity_milli)))
         .join(MaterialKind, col(MaterialKind.kind) == col(Action.kind))
-        .where(col(Action.day).between(*days), standing())
+        .where(of_days(*days), standing())
         .group_by(col(Action.site_id), col(MaterialKind.material)),
     )
     yield (

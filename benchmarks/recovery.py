@@ -108,16 +108,21 @@ def _fill(house: House, actions: int) -> World:
             for first, kind, grams in connection.execute(of_months)
         ]
         period_figures.add(connection, daily)
-        _hand_over(connection, world, sites)
+        _hand_over(connection, world, sites, actions)
     if not house.db.is_sqlite:
         with house.db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("VACUUM ANALYZE"))
     return world
 
 
-def _hand_over(connection: sa.Connection, world: World, sites: dict[str, list[Any]]) -> None:
-    """Every other week from the points, every week from the stations, all of it confirmed; one in a thousand beyond its tolerance."""
+def _hand_over(connection: sa.Connection, world: World, sites: dict[str, list[Any]], actions: int) -> None:
+    """Every other week from the points, every week from the stations, nine tenths of what is there, all of it confirmed.
+
+    One in a thousand is beyond its tolerance.
+    """
     chance = random.Random(1)
+    brought = actions // 3 * 2_500 // POINTS * 14 // DAYS  # grams of a material at a point, in two weeks
+    usual = {"point": brought * 9 // 10, "station": brought * POINTS // STATIONS // 2 * 8 // 10}
     rows, arrived = [], []
     for week in range(DAYS // 7):
         day = FIRST + timedelta(days=7 * week)
@@ -127,7 +132,8 @@ def _hand_over(connection: sa.Connection, world: World, sites: dict[str, list[An
                 continue
             below = sites["station"][at % STATIONS] if at < POINTS else sites["yard"][at % YARDS]
             for material in ("clothes", "glass"):
-                grams = chance.randrange(20_000, 60_000)
+                most = usual["point" if at < POINTS else "station"]
+                grams = 1 + chance.randrange(most * 8 // 10, most + 1)
                 row = {
                     "id": ids.new_id(),
                     "from_site_id": sender,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel, col
 
-from activities import declarations, declared, declaring
+from activities import declarations, declared, declaring, source_export
 from activities.actions import Action
 from activities.declarations import Declaration, DeclarationState
 from activities.declared import ReductionState, Sums, open_estimates, state_of, states
@@ -22,6 +22,7 @@ from activities.declaring import confirm, report, use, withdraw
 from activities.quantify.factors import all_versions
 from activities.review import void_action
 from tanpuhui import clock, ids, reference
+from tanpuhui.bureau.participation import Period
 from tanpuhui.errors import (
     AlreadyDeclared,
     DeclarationMovedOn,
@@ -814,3 +815,25 @@ def test_what_was_altered_behind_the_guards_is_found(world: World) -> None:
             assert invariant in found, statement
         connection.invalidate()  # with what was switched off
     assert world.breaches() == []
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+@pytest.mark.parametrize(("last", "found"), [(date(2026, 10, 31), True), (date(2028, 9, 30), False)])
+def test_the_records_of_a_month_are_found_without_reading_all_others(
+    world: World, last: date, found: bool
+) -> None:
+    """By the index by site and day, as the database itself says; of two years all are gone through."""
+    asked: list[tuple[str, Any]] = []
+    with world.house.db.reading() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda *said: asked.append(said[2:4]))
+        declared.states(connection, date(2026, 10, 1), last)
+        source_export.export(connection, Period(date(2026, 10, 1), last))
+        raw = connection.connection.driver_connection
+        assert raw
+        plans = [
+            " ".join(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {text}", bound))
+            for text, bound in asked
+            if "FROM action" in text and "action.day" in text
+        ]
+    by_day = "USING INDEX ix_action_site_id_day (site_id=? AND day>? AND day<?)"
+    assert [by_day in plan for plan in plans] == [found] * 3
