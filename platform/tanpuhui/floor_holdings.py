@@ -116,6 +116,17 @@ HOLDINGS = (
         forget=discard("class_account"),
     ),
     Holding(
+        key="display",
+        what=N_("您选的关怀版和字号"),
+        why=N_(
+            "换一部手机登录时不用再选。只记现在选的，不记什么时候选、用没用；全区有多少账户选了它，只数合计。"
+        ),
+        tables=("display_choice",),
+        query=own("display_choice"),
+        lasts=N_("保存到您改回普通版或注销时，立即删除。"),
+        forget=discard("display_choice"),
+    ),
+    Holding(
         key="consents",
         what=N_("您的同意"),
         why=N_("证明您同意过哪一份说明的哪一版，什么时候同意或撤回。"),

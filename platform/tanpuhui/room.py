@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from tanpuhui import (
     audit,
     audit_chain,
+    displays,
     divisions,
     families,
     feedback,
@@ -148,6 +149,17 @@ def _messages_of_the_gone(connection: Connection) -> Iterator[str]:
         yield f"message {row[0]} is for somebody who has left"
 
 
+def _displays_of_nobody(connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        sa.text(
+            "SELECT d.resident_id FROM display_choice d JOIN resident r ON r.id = d.resident_id "
+            "WHERE r.status <> 'active' OR r.account_kind <> 'person'"
+        )
+    )
+    for row in rows:
+        yield f"resident {row[0]}, who has left or is no person, has a display of their own"
+
+
 def _ways_in(connection: Connection) -> Iterator[str]:
     """Whoever takes part can log in: by phone or by an identity elsewhere; a class has its link, a family its guardians, and
     who holds a printed card needs none."""
@@ -276,6 +288,7 @@ room = Room(
         audit.AuditEntry,
         audit_chain.AuditLink,
         audit_chain.AuditHead,
+        displays.DisplayChoice,
         divisions.Division,
         families.FamilyAccount,
         families.FamilyGuardian,
@@ -338,6 +351,7 @@ room = Room(
         Invariant("what counts as answered has an answer", _unanswered),
         Invariant(f"nobody has more than {feedback.MOST_OPEN} that wait for an answer", _crowded),
         Invariant("whoever has left has no messages", _messages_of_the_gone),
+        Invariant("only people who take part chose a display", _displays_of_nobody),
         Invariant("the audit trail is as it was sealed", audit_chain.broken),
         Invariant("every resident has a way in", _ways_in),
         Invariant("a family has guardians who agreed", _families),

@@ -4,6 +4,7 @@ Used sites do not add up: one that is used in two weeks of a month is one of the
 actions a site has, moved by the same batches of the relay as all figures; what takes the last one back makes it unused again.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
@@ -35,8 +36,6 @@ class SiteFigure(SQLModel, table=True):
     quantity_milli: int = Field(default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
-_KEY = ("unit", "first", "site_id", "kind")
-
 _ADD = Statement(
     "INSERT INTO site_figure (unit, first, site_id, kind, actions, quantity_milli) "
     "SELECT q.unit, q.first, q.site_id, q.kind, q.actions, q.quantity_milli FROM {rows} WHERE true "
@@ -62,15 +61,18 @@ Amounts = tuple[int, int]
 
 def add(connection: Connection, daily: Iterable[tuple[DailyKey, Amounts]]) -> None:
     """Add standing actions of days to all periods that these lie in, one atomic upsert a sum, in key order (so relays never deadlock)."""
-    sums: dict[tuple[str, date, UUID, str], Amounts] = {}
-    for (day, site_id, kind), (actions, quantity) in daily:
-        for unit, first in periods_of(day):
-            before = sums.get((unit, first, site_id, kind), (0, 0))
-            sums[unit, first, site_id, kind] = before[0] + actions, before[1] + quantity
-    names = (*_KEY, "actions", "quantity_milli")
+    sums: dict[tuple[str, date], dict[tuple[str, str], Amounts]] = defaultdict(dict)
+    # Identifiers as texts, as the statement sends them: there are many rows, and identifiers are dear to sort and to write.
+    cells = [(site_id.hex, kind, day, amounts) for (day, site_id, kind), amounts in daily if any(amounts)]
+    for site_id, kind, day, (actions, quantity) in sorted(cells):
+        for period in periods_of(day):
+            before = sums[period].get((site_id, kind), (0, 0))
+            sums[period][site_id, kind] = before[0] + actions, before[1] + quantity
     rows = [
-        dict(zip(names, (*key, *amounts), strict=True))
-        for key, amounts in sorted(sums.items())
+        {**period, "site_id": site_id, "kind": kind, "actions": amounts[0], "quantity_milli": amounts[1]}
+        for (unit, first), of_period in sorted(sums.items())
+        for period in ({"unit": unit, "first": first.isoformat()},)
+        for (site_id, kind), amounts in of_period.items()
         if any(amounts)
     ]
     if rows:

@@ -324,6 +324,7 @@ def test_who_has_a_reason_sees_all_of_one_view_and_is_noted(world: World) -> Non
 SMALL = {
     *("period_figure", "participant_count", "site_figure", "withheld_cell", "withheld_year"),
     *("division", "action_kind", "evidence_tier", "campaign", "campaign_total", "population", "member_card"),
+    "display_choice",
     *(
         "staff",
         "role_grant",

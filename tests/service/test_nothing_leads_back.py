@@ -112,6 +112,7 @@ def live(world: World, time: Any) -> Life:
     code = world.code_at(site)
     me.get(f"/s/{code}?kind=clean_plate")
     me.send("/s/")
+    me.get("/view/elder")
     voided = world.scan(resident, code, kind="own_cup", key="key-of-theirs")["action"]["id"]
     review.void_action(house, world.organiser, UUID(voided), "扫错了")
     token = world.token(resident)
@@ -365,6 +366,7 @@ def test_the_id_that_stays_leads_to_no_person(world: World, time: Any) -> None:
         "login_code",
         "browser_session",
         "api_token",
+        "display_choice",
         "stored_answer",
         "identity",
         "message",

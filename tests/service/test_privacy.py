@@ -23,8 +23,9 @@ from activities.photos import Photo
 from activities.place_hints import PlaceHint
 from activities.site_reports import SiteCondition, report
 from rewards import draw_entries, sealing
-from tanpuhui import classes, clock, consents, families, feedback, login, people, privacy, staff
+from tanpuhui import classes, clock, consents, displays, families, feedback, login, people, privacy, staff
 from tanpuhui.classes import MANAGERS
+from tanpuhui.displays import Display
 from tanpuhui.errors import InvalidField, NotAllowed, NotFound, TooSoon
 from tanpuhui.events import event_class
 from tanpuhui.holdings import Holding, older, own
@@ -67,6 +68,8 @@ def live(world: World) -> tuple[Resident, dict[str, str]]:
     login.request_code(house, phone=NUMBER, address="192.0.2.1")
     resident = join(world)
     people.rename(house, resident.id, NICKNAME)
+    with house.db.transaction() as connection:
+        displays.choose(connection, resident.id, Display.ELDER)
     outside = OutsideIdentity(house, "oidc", fingerprint(house.settings, "https://pass.example", "citizen-1"))
     link(house, resident.id, outside)
     site = world.site("clean_plate", "own_cup")
@@ -216,7 +219,7 @@ def test_the_pages_show_each_kind_with_its_number_and_its_period(world: World) -
             assert holding.why in page
             assert privacy.lasts(holding, "zh") in page
     assert {held.holding.key: held.rows for held in privacy.overview(world.house, resident.id)} == {
-        "account": 1, "consents": 6, "family": 1, "honours": 1, "honour_names": 1,
+        "account": 1, "display": 1, "consents": 6, "family": 1, "honours": 1, "honour_names": 1,
         "place_hints": 1, "otherwise": 1, "reminders": 1, "identities": 1, "login_codes": 1, "sessions": 2, "tokens": 1, "answers": 4,
         "messages": 2, "feedback": 1, "participation": 1, "events": 7, "actions": 2, "sign_ups": 1, "check_ins": 1, "photos": 1, "declared": 0, "spot_checks": 0, "plantings": 0,
         "tree_checks": 0, "site_reports": 1, "code_uses": 0, "attempts": 1, "devices": 1, "member_cards": 1, "balance": 2,

@@ -16,7 +16,7 @@ from tanpuhui.bureau.changes import Change, changes
 from tanpuhui.bureau.cocontrol import Pair
 from tanpuhui.bureau.participation import NUMBERS
 from tanpuhui.bureau.populations import Population, populations_until
-from tanpuhui.bureau.reach import CampaignLine, Reach, campaign_lines, card_holders, reach
+from tanpuhui.bureau.reach import CampaignLine, Reach, campaign_lines, card_holders, elder_accounts, reach
 from tanpuhui.bureau.synergy import KindPart
 from tanpuhui.bureau.told import told_sums, whole_sums
 from tanpuhui.bureau.venues import Venues, venues
@@ -89,6 +89,7 @@ class Dashboard:
     venues: Venues | None
     populations: Mapping[str, Population]
     card_holders: int | None
+    elder_accounts: int | None
     campaigns: Sequence[CampaignLine]
 
     @property
@@ -108,6 +109,7 @@ class Dashboard:
             any(line.withheld for line in lines)
             or (alone and self.newcomers is None)
             or self.card_holders is None
+            or self.elder_accounts is None
             or any(one.participants is None for one in self.campaigns)
         )
 
@@ -137,6 +139,7 @@ def dashboard(connection: Connection, view: View, offered: Choices, *, see_all: 
         venues=None if view.campaign else _venues(connection, view),
         populations=populations_until(connection, view.period.last.year),
         card_holders=card_holders(connection, see_all=see_all),
+        elder_accounts=elder_accounts(connection, see_all=see_all),
         campaigns=campaign_lines(connection, view, see_all=see_all),
     )
 

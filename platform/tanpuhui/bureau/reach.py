@@ -1,4 +1,5 @@
-"""Whom the scheme reaches: communities in which something was recorded, holders of cards, campaigns side by side.
+"""Whom the scheme reaches: communities in which something was recorded, holders of cards, accounts with the elder
+view, campaigns side by side.
 
 Outcomes only: nothing here counts log-ins, views or time, and nothing is ranked.
 """
@@ -17,6 +18,7 @@ from tanpuhui import clock
 from tanpuhui.bureau.suppression import told
 from tanpuhui.bureau.told import FEW
 from tanpuhui.bureau.view import View
+from tanpuhui.displays import DisplayChoice
 from tanpuhui.divisions import DivisionLevel, street_of
 from tanpuhui.participants import ALL
 from tanpuhui.periods import CalendarPeriod
@@ -57,7 +59,7 @@ def _by_street(codes: Iterable[str]) -> Counter[str]:
     return Counter(map(street_of, codes))
 
 
-# --- cards -------------------------------------------------------------------------------------------------
+# --- cards, the elder view -------------------------------------------------------------------------------------------------
 
 
 def card_holders(connection: Connection, *, see_all: bool = False) -> int | None:
@@ -68,6 +70,12 @@ def card_holders(connection: Connection, *, see_all: bool = False) -> int | None
     )
     holders = connection.scalar(query) or 0
     return holders if see_all or told(holders) else None
+
+
+def elder_accounts(connection: Connection, *, see_all: bool = False) -> int | None:
+    """How many accounts have the elder view now, in the whole district; None if they are fewer than five."""
+    found = connection.scalar(sa.select(sa.func.count()).select_from(DisplayChoice)) or 0
+    return found if see_all or told(found) else None
 
 
 # --- campaigns ---------------------------------------------------------------------------------------------

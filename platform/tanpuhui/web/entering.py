@@ -14,6 +14,7 @@ from tanpuhui.identities import way_in
 from tanpuhui.people import Resident, WayIn
 from tanpuhui.web.auth import house, log_in_browser, safe_next
 from tanpuhui.web.formatting import language
+from tanpuhui.web.views import take_over
 
 #: How long after the proof a newcomer may take to read the consent and join (seconds).
 _PROOF_GOOD_FOR = 30 * 60
@@ -72,4 +73,4 @@ def enter(person: Resident) -> AnyResponse:
     for key in ("proof", "next", *(f"begun_{code}" for code in house().providers)):
         form_session.pop(key, None)
     token = sessions.new_session(house(), kind="resident", subject_id=person.id)
-    return log_in_browser(redirect(target, 303), token, "resident")
+    return take_over(log_in_browser(redirect(target, 303), token, "resident"), person.id)

@@ -1,15 +1,19 @@
-"""The view a visitor chose (standard, or the elder view with large text and large targets); the style page; what was
-typed before a session ended."""
+"""The view a visitor chose (standard, or the elder view with large text and large targets), which stays with the account of who is
+logged in; the style page; what was typed before a session ended."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from tanpuhui import displays
+from tanpuhui.displays import Display
 from tanpuhui.web import resume
 from tanpuhui.web.auth import colleague, house, owner_of, safe_next, visitor
 
-VIEWS = ("standard", "elder", "elder-large")
+STANDARD = "standard"
+VIEWS = (STANDARD, *Display)
 VIEW_COOKIE = "tph_view"
 _YEAR = 365 * 24 * 3600
 
@@ -29,8 +33,23 @@ def _for_every_page() -> dict[str, Any]:
 
 @blueprint.get("/view/<any(standard, elder, 'elder-large'):wanted>")
 def change_view(wanted: str) -> AnyResponse:
-    """Remember the view and come back."""
-    answer = redirect(safe_next(request.args.get("next"), url_for("pages.home")))
+    """Remember the view, with the account of a resident who is logged in, too, and come back."""
+    if (me := visitor()) is not None and request.method == "GET":
+        with house().db.transaction() as connection:
+            displays.choose(connection, me.person, None if wanted == STANDARD else Display(wanted))
+    return _remember(redirect(safe_next(request.args.get("next"), url_for("pages.home"))), wanted)
+
+
+def take_over(answer: AnyResponse, resident_id: UUID) -> AnyResponse:
+    """Let this browser show what its resident chose for their account, unless something else was chosen in it before."""
+    if VIEW_COOKIE in request.cookies:
+        return answer
+    with house().db.reading() as connection:
+        display = displays.chosen(connection, resident_id)
+    return _remember(answer, display) if display else answer
+
+
+def _remember(answer: AnyResponse, wanted: str) -> AnyResponse:
     answer.set_cookie(VIEW_COOKIE, wanted, max_age=_YEAR, samesite="Lax", httponly=True)
     return answer
 
