@@ -112,6 +112,7 @@ NOT_IN_THE_DEMO = (
     "factor_forms.edit",
     "honours.invitation",
     "gatherings.here",
+    "hand_over.one",
     "family.join",
     "identities.linking",
     "pages.join",
