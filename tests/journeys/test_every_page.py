@@ -110,6 +110,7 @@ NOT_IN_THE_DEMO = (
     "declarations.one",
     "declarations.records",
     "factor_forms.edit",
+    "hand_over.one",
     "honours.invitation",
     "gatherings.here",
     "hand_over.one",
