@@ -12,7 +12,15 @@ from hypothesis import example, given, settings, strategies as st
 
 from tanpuhui.bureau.beside_campaigns import NONE, SHAPES, Left, People, beside_campaigns
 from tanpuhui.bureau.suppression import FEWEST
-from tanpuhui.bureau.withholding import NEWCOMERS, UNITS, Cell, offered, withheld, withheld_newcomers
+from tanpuhui.bureau.withholding import (
+    NEWCOMERS,
+    UNITS,
+    Cell,
+    newcomers_offered,
+    offered,
+    withheld,
+    withheld_newcomers,
+)
 from tanpuhui.participants import ALL, areas_of
 from tanpuhui.periods import CalendarPeriod
 
@@ -211,13 +219,13 @@ def test_what_is_offered(unit: str, area: str, kind: str, told: bool) -> None:
 
 
 def newcomers_of(deeds: list[Deed]) -> dict[Cell, tuple[int, int]]:
-    """Participants and newcomers of the cells of all kinds, and of weeks."""
+    """Participants and newcomers of the cells of which these are told."""
     people: dict[Cell, set[int]] = defaultdict(set)
     new: dict[Cell, set[int]] = defaultdict(set)
     for person, community, _kind, day in sorted(deeds, key=lambda one: (one[3], one[1])):
         begins = not any(person in persons for persons in people.values())
-        for unit, area in product((*UNITS, "week"), areas_of(community)):
-            if offered(unit, area, ALL):
+        for unit, area in product(UNITS, areas_of(community)):
+            if newcomers_offered(unit, area, ALL):
                 cell = Cell(unit, CalendarPeriod.containing(unit, day).first, area, ALL)
                 people[cell].add(person)
                 if begins:
@@ -228,22 +236,25 @@ def newcomers_of(deeds: list[Deed]) -> dict[Cell, tuple[int, int]]:
 def newcomers_worked_out(
     counts: dict[Cell, tuple[int, int]], hidden: frozenset[Cell]
 ) -> set[tuple[Cell, ...]]:
-    """Which numbers of a few newcomers, or beside a few others, come back; of weeks as the sum of their days."""
-    new = {cell: number for cell, (_people, number) in counts.items() if cell.unit != "week"}
-    groups: dict[Cell, tuple[Cell, ...]] = {}
-    for cell, (participants, number) in counts.items():
-        if 0 < number < FEWEST or (number and 0 < participants - number < FEWEST):
-            parts = CalendarPeriod(cell.unit, cell.first).parts("day") if cell.unit == "week" else ()
-            days = [cell._replace(unit="day", first=day.first) for day in parts]
-            groups[cell] = tuple(day for day in days if new.get(day)) or (cell,)
+    """Which numbers of a few newcomers, or beside a few others, come back."""
     found = worked_out(
-        new,
+        {cell: new for cell, (_people, new) in counts.items()},
         frozenset(cell._replace(kind=ALL) for cell in hidden),
-        groups.values(),
+        (),
         tuple(product(COMMUNITIES, DAYS)),
-        lambda community, day: cells_of(community, ALL, day),
+        lambda community, day: [
+            cell for cell in cells_of(community, ALL, day) if newcomers_offered(cell.unit, cell.area, ALL)
+        ],
     )
-    return found & set(groups.values())
+    return found & {(cell,) for cell in few_newcomers(counts)}
+
+
+def few_newcomers(counts: dict[Cell, tuple[int, int]]) -> frozenset[Cell]:
+    return frozenset(
+        cell
+        for cell, (people, new) in counts.items()
+        if 0 < new < FEWEST or (new and 0 < people - new < FEWEST)
+    )
 
 
 @settings(max_examples=60)
@@ -272,11 +283,7 @@ def test_the_attack_works_where_only_a_few_newcomers_are_left_out() -> None:
     counts = newcomers_of(deeds)
     february = Cell("month", date(2026, 2, 1), "310106", ALL)
     assert counts[february] == (21, 3)
-    few = frozenset(
-        cell
-        for cell, (people, new) in counts.items()
-        if cell.unit != "week" and (0 < new < FEWEST or (new and 0 < people - new < FEWEST))
-    )
+    few = few_newcomers(counts)
     assert (february,) in newcomers_worked_out(counts, few)
     hidden = withheld_newcomers(counts)
     assert not newcomers_worked_out(counts, hidden)

@@ -17,7 +17,15 @@ from tanpuhui.bureau import beside_campaigns
 from tanpuhui.bureau.participation import NUMBERS, Period, statistics
 from tanpuhui.bureau.rollups import sums
 from tanpuhui.bureau.suppression import FEWEST, told
-from tanpuhui.bureau.withholding import NEWCOMERS, UNITS, Cell, offered, withheld, withheld_newcomers
+from tanpuhui.bureau.withholding import (
+    NEWCOMERS,
+    UNITS,
+    Cell,
+    newcomers_offered,
+    offered,
+    withheld,
+    withheld_newcomers,
+)
 from tanpuhui.i18n import N_
 from tanpuhui.jobs import Job
 from tanpuhui.participants import ALL
@@ -164,21 +172,20 @@ def _people(connection: Connection, year: int) -> dict[Cell, int]:
 
 
 def _newcomers(connection: Connection, year: int) -> dict[Cell, tuple[int, int]]:
-    """Participants and newcomers of the offered cells of all kinds of a year, and of the weeks that have a day in it."""
+    """Participants and newcomers of the cells of a year of which newcomers are told."""
     counts = SQLModel.metadata.tables["participant_count"].c
     query = sa.select(
         counts.unit, counts.first, counts.area, counts.kind, counts.participants, counts.newcomers
     ).where(
-        counts.campaign == ALL,
+        counts.unit.in_([unit for unit in UNITS if unit != "day"]),
         counts.kind == ALL,
-        counts.first.between(date(year, 1, 1) - timedelta(days=6), date(year, 12, 31)),
-        counts.participants > 0,
+        counts.campaign == ALL,
+        counts.first.between(date(year, 1, 1), date(year, 12, 31)),
+        counts.newcomers > 0,
     )
     found = {Cell(*row[:4]): (row[4], row[5]) for row in connection.execute(query)}
     return {
-        cell: people
-        for cell, people in found.items()
-        if offered(cell.unit, cell.area, cell.kind) and (cell.first.year == year or cell.unit == "week")
+        cell: people for cell, people in found.items() if newcomers_offered(cell.unit, cell.area, cell.kind)
     }
 
 
@@ -250,7 +257,8 @@ def _hide_newcomers(
         if new is not None and not (
             told(new)
             and told(row["participants"] - new)
-            and not any(part._replace(kind=NEWCOMERS) in hidden for cell in found for part in _parts(cell))
+            and all(newcomers_offered(cell.unit, cell.area, cell.kind) for cell in found)
+            and not any(cell._replace(kind=NEWCOMERS) in hidden for cell in found)
         ):
             row["newcomers"] = None
 

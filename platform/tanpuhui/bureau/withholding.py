@@ -13,7 +13,7 @@ This guards against sums. It does not guard against what somebody knows of their
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 from functools import lru_cache, partial
 from itertools import product
@@ -56,14 +56,15 @@ def withheld(
     people: Mapping[Cell, int],
     left: Mapping[Cell, int] | None = None,
     together: Iterable[Set[Cell]] = (),
+    offers: Callable[[str, str, str], bool] = offered,
 ) -> frozenset[Cell]:
     """The cells that are not told. `people`: how many distinct people each offered cell of some years stands for, at least; what is not
     in it stands for nobody. `left`: of how many of them nothing is told besides, where that is fewer: of a few is as bad as a few in all.
-    `together`: cells whose sum must not be worked out either.
+    `together`: cells whose sum must not be worked out either. `offers`: which cells there are.
     """
     weights = {**people, **(left or {})}
     few = sorted(cell for cell, number in people.items() if 0 < number < FEWEST or 0 < weights[cell] < FEWEST)
-    cube, hidden = _Cube(people, weights), set(few)
+    cube, hidden = _Cube(people, weights, offers), set(few)
     for cell in few:
         hidden |= cube.cover(cell, hidden)
     for cells in together:
@@ -71,23 +72,22 @@ def withheld(
     return frozenset(hidden)
 
 
-def withheld_newcomers(counts: Mapping[Cell, tuple[int, int]]) -> frozenset[Cell]:
-    """The numbers of newcomers that are not told, as cells of `NEWCOMERS`. `counts`: participants and newcomers of cells of `ALL`.
+def newcomers_offered(unit: str, area: str, kind: str) -> bool:
+    """Whether it is told how many took part for the first time: of all kinds, of the district and 街镇, by month or more."""
+    return kind == ALL and unit not in {"day", "week"} and len(area) < _COMMUNITY
 
-    Told of a cell, they also tell how many others took part, so it stands for the fewer of the two. Of a week this is told by its days.
+
+def withheld_newcomers(counts: Mapping[Cell, tuple[int, int]]) -> frozenset[Cell]:
+    """The numbers of newcomers that are not told, as cells of `NEWCOMERS`. `counts`: participants and newcomers of the offered cells.
+
+    Told of a cell, they also tell how many others took part, so it stands for the fewer of the two.
     """
-    fewer: dict[Cell, int] = {}
-    for cell, (participants, newcomers) in counts.items():
-        others = participants - newcomers
-        fewer[cell] = min(newcomers, others) if 0 < others < FEWEST else newcomers
-    for cell in counts:
-        if cell.unit == "week" and 0 < fewer[cell] < FEWEST:
-            for day in CalendarPeriod(cell.unit, cell.first).parts("day"):
-                of_day = cell._replace(unit="day", first=day.first)
-                if fewer.get(of_day):
-                    fewer[of_day] = min(fewer[of_day], fewer[cell])
-    cube = {cell: number for cell, number in fewer.items() if cell.unit in UNITS and number}
-    return frozenset(cell._replace(kind=NEWCOMERS) for cell in withheld(cube))
+    fewer = {
+        cell: min(newcomers, others) if 0 < (others := participants - newcomers) < FEWEST else newcomers
+        for cell, (participants, newcomers) in counts.items()
+        if newcomers
+    }
+    return frozenset(cell._replace(kind=NEWCOMERS) for cell in withheld(fewer, offers=newcomers_offered))
 
 
 #: What changes along one dimension, by how much: areas, kinds, or periods.
@@ -97,8 +97,13 @@ _Change = dict[str, int]
 class _Cube:
     """The cells that people stand for, and who stands beside whom."""
 
-    def __init__(self, people: Mapping[Cell, int], weights: Mapping[Cell, int]) -> None:
-        self.people, self.weights = people, weights
+    def __init__(
+        self,
+        people: Mapping[Cell, int],
+        weights: Mapping[Cell, int],
+        offers: Callable[[str, str, str], bool],
+    ) -> None:
+        self.people, self.weights, self.offers = people, weights, offers
         self._leaves: dict[Cell, tuple[str, str, date]] = {}
         self._areas: dict[tuple[str, date, str, str], list[str]] = defaultdict(list)
         self._kinds: dict[tuple[str, date, str], list[str]] = defaultdict(list)
@@ -123,7 +128,7 @@ class _Cube:
         best: tuple[tuple[int, int, int], set[Cell]] | None = None
         for far in range(3):  # partners beside it; farther ones, too; none
             for way in product(_near(areas, far), _near(kinds, far), _near(times, far)):
-                by = dict(_changed(*way))
+                by = dict(_changed(*way, self.offers))
                 changed = set(by)
                 if not all(map(self.people.get, changed)):
                     continue  # of nobody zero is told, and zero cannot change
@@ -142,9 +147,8 @@ class _Cube:
             return best[1]
         # Nothing stands beside it: it is withheld with everything that it is a part of.
         leaf = self._leaf(cell)
-        return set(
-            dict(_changed(dict.fromkeys(areas_of(leaf[0]), 1), {leaf[1]: 1, ALL: 1}, _days_up(leaf[2])))
-        )
+        above = dict.fromkeys(areas_of(leaf[0]), 1), {leaf[1]: 1, ALL: 1}, _days_up(leaf[2])
+        return set(dict(_changed(*above, self.offers)))
 
     def _lines(self, cell: Cell) -> Iterator[list[Cell]]:
         """The parts of each sum that `cell` is a part of."""
@@ -243,7 +247,7 @@ class _Cube:
         place = area[:_STREET] if len(cell.area) > _DISTRICT else cell.area
         while unit != "day":
             inner = {"year": "quarter", "quarter": "month", "month": "day"}[unit]
-            what = cell.kind if offered(inner, place, cell.kind) else ALL
+            what = cell.kind if self.offers(inner, place, cell.kind) else ALL
             firsts = self._times.get((inner, first, place, what)) or [first]
             first = max(firsts, key=lambda one: (self.people.get(Cell(inner, one, place, what), 0), one))
             unit = inner
@@ -258,11 +262,14 @@ def _near(ways: Sequence[Sequence[_Way]], far: int) -> list[_Way]:
 
 
 def _changed(
-    areas: _Change, kinds: _Change, times: Mapping[tuple[str, date], int]
+    areas: _Change,
+    kinds: _Change,
+    times: Mapping[tuple[str, date], int],
+    offers: Callable[[str, str, str], bool],
 ) -> Iterator[tuple[Cell, int]]:
     """The offered cells that are changed by a change along each dimension, and by how much."""
     for (area, x), (kind, y), ((unit, first), z) in product(areas.items(), kinds.items(), times.items()):
-        if offered(unit, area, kind):
+        if offers(unit, area, kind):
             yield Cell(unit, first, area, kind), x * y * z
 
 
