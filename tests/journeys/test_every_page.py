@@ -113,7 +113,6 @@ NOT_IN_THE_DEMO = (
     "hand_over.one",
     "honours.invitation",
     "gatherings.here",
-    "hand_over.one",
     "family.join",
     "identities.linking",
     "pages.join",
