@@ -3,10 +3,12 @@
 import re
 from typing import Any
 
+import pytest
+
 from tanpuhui.staff import Role
 from tanpuhui.web.staff_menu import FEW, MENU
 from tests.browser import browser
-from tests.world import World
+from tests.world import DISTRICT, STREET, World
 
 
 def parts(page: str) -> tuple[str, str]:
@@ -22,12 +24,17 @@ def addresses(part: str) -> list[str]:
     return re.findall(r'href="([^"]+)"', part)
 
 
-def test_every_entry_opens_for_everybody_who_sees_it(world: World) -> None:
+@pytest.mark.parametrize("division", [DISTRICT, STREET])
+def test_every_entry_opens_for_everybody_who_sees_it(world: World, division: str) -> None:
     for role in Role:
-        person = browser(world, world.colleague(role))
+        person = browser(world, world.colleague(role, division=division))
         bar, behind = parts(person.get("/desk"))
         assert person.status == 200, role
-        wanted = sum(role in entry.roles for _, entries in MENU for entry in entries)
+        wanted = sum(
+            role in entry.roles and (division == DISTRICT or not entry.whole)
+            for _, entries in MENU
+            for entry in entries
+        )
         links: Any = addresses(behind or bar)
         assert len(links) == wanted, role
         assert bool(behind) == (wanted > FEW), role

@@ -18,7 +18,7 @@ from tanpuhui.errors import InvalidField, NotAuthenticated, PersonsOnly
 from tanpuhui.i18n import N_
 from tanpuhui.rooms import House
 from tanpuhui.sessions import Doorkeeper, Kind, Principal, end_session, session_was_of
-from tanpuhui.staff import Role, grants_of, require
+from tanpuhui.staff import Role, covers, grants_of, require
 from tanpuhui.web import resume
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -164,16 +164,19 @@ def staff_required(*roles: Role) -> Callable[[View], View]:
     return decorate
 
 
-def roles_here() -> frozenset[Role]:
-    """The roles of the logged-in member of staff, for menus (never for permission)."""
+def roles_here(*, whole: bool = False) -> frozenset[Role]:
+    """The roles of the logged-in member of staff, for menus (never for permission). `whole`: those for the whole district."""
     found = colleague()
     if found is None:
         return frozenset()
-    if "_roles" not in g:
+    if "_grants" not in g:
+        district = house().settings.district_code
         with house().db.reading_session() as session:
-            g.setdefault("_roles", frozenset(given.role for given in grants_of(session, found)))
-    roles: frozenset[Role] = g.get("_roles")
-    return roles
+            g._grants = [
+                (given.role, covers(given, division_code=district, organisation_id=None))
+                for given in grants_of(session, found)
+            ]
+    return frozenset(role for role, everywhere in g._grants if everywhere or not whole)
 
 
 def log_in_browser(response: AnyResponse, token: str, kind: Kind) -> AnyResponse:

@@ -24,7 +24,10 @@ Roles = frozenset[Role]
 
 @dataclass(frozen=True)
 class Entry:
-    """A page in the menu. `text`: its name, or what makes it; `daily`: whose work begins there every day."""
+    """A page in the menu. `text`: its name, or what makes it; `daily`: whose work begins there every day.
+
+    `whole`: it opens only for whoever has the role for the whole district.
+    """
 
     key: str
     endpoint: str
@@ -32,6 +35,7 @@ class Entry:
     text: str | Callable[[], str]
     roles: Roles
     daily: Roles = frozenset()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,28 +90,28 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         Entry("honours", "honour_desk.queue", "medal", N_("荣誉评定"), _BUREAU),
     )),
     (N_("统计"), (
-        Entry("bureau", "bureau.overview", "chart", N_("统计"), _BUREAU, _OFFICER | _AUDITOR),
-        Entry("tracing", "tracing.number", "sum", N_("溯源"), _BUREAU),
+        Entry("bureau", "bureau.overview", "chart", N_("统计"), _BUREAU, _OFFICER | _AUDITOR, whole=True),
+        Entry("tracing", "tracing.number", "sum", N_("溯源"), _BUREAU, whole=True),
         Entry("targets", "target_desk.listed", "flag", target_task_desk.menu_text, _BUREAU, _OFFICER),
-        Entry("synergy", "synergy.indicators", "leaf", N_("协同"), _BUREAU),
-        Entry("recovered", "recovery.bureau", "recycling", N_("回收"), _BUREAU),
-        Entry("effect", "effect.page", "check", N_("成效"), _BUREAU),
-        Entry("declarations", "declarations.listed", "share", N_("申报"), _BUREAU),
-        Entry("reports", "period_reports.listed", "list", N_("月报年报"), _BUREAU),
+        Entry("synergy", "synergy.indicators", "leaf", N_("协同"), _BUREAU, whole=True),
+        Entry("recovered", "recovery.bureau", "recycling", N_("回收"), _BUREAU, whole=True),
+        Entry("effect", "effect.page", "check", N_("成效"), _BUREAU, whole=True),
+        Entry("declarations", "declarations.listed", "share", N_("申报"), _BUREAU, whole=True),
+        Entry("reports", "period_reports.listed", "list", N_("月报年报"), _BUREAU, whole=True),
         Entry("evidence", "evidence.listed", "medal", N_("实证材料"), _MANAGERS | _AUDITOR),
-        Entry("ledger", "ledger.bureau", "shield", N_("账本"), _BUREAU, _AUDITOR),
+        Entry("ledger", "ledger.bureau", "shield", N_("账本"), _BUREAU, _AUDITOR, whole=True),
     )),
     (N_("规则"), (
-        Entry("factors", "factor_desk.factors", "sum", N_("因子"), _BUREAU),
-        Entry("observances", "observances.listed", "calendar", N_("日历"), _BUREAU),
+        Entry("factors", "factor_desk.factors", "sum", N_("因子"), _BUREAU, whole=True),
+        Entry("observances", "observances.listed", "calendar", N_("日历"), _BUREAU, whole=True),
         Entry("rewards", "offer_desk.bureau", "points", N_("奖励"), _DECIDERS),
     )),
     (N_("系统"), (
         Entry("staff", "staff.members", "people", N_("人员"), _ADMIN),
-        Entry("quality", "quality.desk", "check", N_("质量检查"), _BUREAU, _OFFICER),
-        Entry("audit", "trail.listed", "list", N_("操作记录"), _ADMIN | _AUDITOR, _AUDITOR),
+        Entry("quality", "quality.desk", "check", N_("质量检查"), _BUREAU, _OFFICER, whole=True),
+        Entry("audit", "trail.listed", "list", N_("操作记录"), _ADMIN | _AUDITOR, _AUDITOR, whole=True),
         Entry("own_trail", "trail.own", "list", N_("我的操作记录"), frozenset(Role)),
-        Entry("parked", "bureau.parked", "queue", N_("待处理"), _DECIDERS),
+        Entry("parked", "bureau.parked", "queue", N_("待处理"), _DECIDERS, whole=True),
     )),
 )
 # fmt: on
@@ -115,9 +119,12 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 
 def menu(here: str | None = None) -> Menu:
     """The menu of whoever is logged in, in the language of the page. `here`: the key of the entry one is at, kept in the bar."""
-    roles = auth.roles_here()
+    roles, whole = auth.roles_here(), auth.roles_here(whole=True)
     groups = tuple(
-        (gettext(heading), tuple((one, _link(one)) for one in entries if one.roles & roles))
+        (
+            gettext(heading),
+            tuple((one, _link(one)) for one in entries if one.roles & (whole if one.whole else roles)),
+        )
         for heading, entries in MENU
     )
     listed = [pair for _, pairs in groups for pair in pairs]
