@@ -36,7 +36,7 @@ from tests.browser import browser
 from tests.databases import Postgres, postgres_programs, settings_for
 from tests.world import World
 
-ACTIONS, RESIDENTS, DAYS, BATCH = 10_000_000, 200_000, 730, 10_000
+ACTIONS, RESIDENTS, SITES, DAYS, BATCH = 10_000_000, 200_000, 500, 730, 10_000
 REBUILT = 100_000
 LOOKS = 40
 LAST = date(2026, 11, 20)
@@ -84,9 +84,10 @@ _PAGES = (
 
 
 class Deeds:
-    """Deeds as chance has it: the same for each engine, spread over residents, their communities, kinds and days in order."""
+    """Deeds as chance has it: the same for each engine, spread over residents, their communities, sites, kinds and days in order."""
 
-    def __init__(self, house: House, actions: int) -> None:
+    def __init__(self, world: World, actions: int) -> None:
+        house = world.house
         self._chance, self._actions, self._made = random.Random(1), actions, 0
         with house.db.reading_session() as session:
             communities = sorted(
@@ -94,6 +95,9 @@ class Deeds:
             )  # type: ignore[call-overload]
             self._kinds = sorted(session.exec(sa.select(ActionKind.code)).scalars())  # type: ignore[call-overload]
         self._homes = [self._chance.choice(communities) for _ in range(RESIDENTS)]
+        self._sites = [
+            world.site("clean_plate", community=self._chance.choice(communities)).id for _ in range(SITES)
+        ]
 
     def batch(self) -> list[ActionRecorded]:
         """The next events, in the order of their days; a few come late."""
@@ -121,7 +125,7 @@ class Deeds:
             quantity_milli=1000,
             evidence=evidence,
             verified=evidence != "self_declared",
-            site_id=numbered_id(who % 500),
+            site_id=self._sites[who % SITES],
             code_id=1,
             division_code=self._homes[who],
             factor_version=f"{kind}:1",
@@ -205,7 +209,7 @@ def _ask_raw(house: House) -> dict[str, float]:
 def measure(house: House, actions: int) -> dict[str, Any]:
     """Fold, look at a tenth and at all, ask the raw rows, rebuild."""
     world = World(house)
-    deeds = Deeds(house, actions)
+    deeds = Deeds(world, actions)
     _RAW.create(house.db.engine)
     cpu = _cpu(house)
     folds: list[float] = []
@@ -242,7 +246,7 @@ def measure(house: House, actions: int) -> dict[str, Any]:
 
 def rebuild(house: House) -> dict[str, float]:
     """Seconds for the figures of a log of `REBUILT` events, and megabytes more than before."""
-    deeds = Deeds(house, REBUILT)
+    deeds = Deeds(World(house), REBUILT)
     for _ in range(0, REBUILT, BATCH):
         with house.db.transaction() as connection:
             outbox.append(connection, deeds.batch())
