@@ -370,34 +370,19 @@ _NOT_REVERSED = ~sa.exists().where(col(HandOverReversal.hand_over_id) == col(Han
 
 
 def _received(site_ids: list[UUID] | None) -> Any:
-    month = _month_of(col(HandOver.day))
-    query = (
-        sa.select(
-            _plain(col(HandOver.to_site_id)),
-            col(HandOver.material),
-            month,
-            sa.func.sum(col(HandOverConfirmation.grams)),
-        )
-        .join(HandOverConfirmation, col(HandOverConfirmation.hand_over_id) == col(HandOver.id))
-        .where(_NOT_REVERSED)
-        .group_by(col(HandOver.to_site_id), col(HandOver.material), month)
-    )
-    return _of(query, col(HandOver.to_site_id), site_ids)
+    query = _handed(col(HandOver.to_site_id), col(HandOverConfirmation.grams), site_ids)
+    return query.join(HandOverConfirmation, col(HandOverConfirmation.hand_over_id) == col(HandOver.id))
 
 
 def _handed_on(site_ids: list[UUID] | None) -> Any:
+    return _handed(col(HandOver.from_site_id), col(HandOver.grams), site_ids)
+
+
+def _handed(site: Any, grams: Any, site_ids: list[UUID] | None) -> Any:
     month = _month_of(col(HandOver.day))
-    query = (
-        sa.select(
-            _plain(col(HandOver.from_site_id)),
-            col(HandOver.material),
-            month,
-            sa.func.sum(col(HandOver.grams)),
-        )
-        .where(_NOT_REVERSED)
-        .group_by(col(HandOver.from_site_id), col(HandOver.material), month)
-    )
-    return _of(query, col(HandOver.from_site_id), site_ids)
+    query = sa.select(_plain(site), col(HandOver.material), month, sa.func.sum(grams)).select_from(HandOver)
+    query = query.where(_NOT_REVERSED).group_by(site, col(HandOver.material), month)
+    return _of(query, site, site_ids)
 
 
 # --- what must always hold ----------------------------------------------------------------------------------

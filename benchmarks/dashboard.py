@@ -6,17 +6,13 @@ are asked. Pages are asked for in the process, when a tenth is there and when al
 end a smaller log is rebuilt, to see how long that takes and what memory it needs.
 """
 
-import argparse
 import random
 import resource
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,16 +20,14 @@ import sqlalchemy as sa
 from activities.catalogue import ActionKind
 from activities.events import ActionRecorded
 from activities.feeds import ACTIONS_FEED
-from benchmarks import machine, report
+from benchmarks import engines, machine, report
 from benchmarks.crowd import numbered_id
-from tanpuhui import clock, figures, ids, outbox, schema
-from tanpuhui.bureau import told
+from tanpuhui import clock, figures, ids, outbox
+from tanpuhui.bureau import withheld
 from tanpuhui.db import insert_statement
 from tanpuhui.divisions import Division
-from tanpuhui.reference import load_reference
-from tanpuhui.rooms import House, build_house
+from tanpuhui.rooms import House
 from tests.browser import browser
-from tests.databases import Postgres, postgres_programs, settings_for
 from tests.world import World
 
 ACTIONS, RESIDENTS, SITES, DAYS, BATCH = 10_000_000, 200_000, 500, 730, 10_000
@@ -138,17 +132,6 @@ class Deeds:
         )
 
 
-@contextmanager
-def _house(url: str, folder: Path) -> Iterator[House]:
-    house = build_house(settings_for(url, folder))
-    try:
-        schema.migrate(house)
-        load_reference(house)
-        yield house
-    finally:
-        house.db.dispose()
-
-
 def _cpu(house: House) -> Callable[[], float]:
     """A clock of the seconds that this process and its sessions in PostgreSQL were on a core."""
     if house.db.is_sqlite:
@@ -191,7 +174,7 @@ def _decide(house: House) -> float:
     """Decide what is withheld, as a job does every ten minutes: seconds."""
     begun = time.process_time()
     with house.db.transaction() as connection:
-        told.decide(house, connection, clock.now())
+        withheld.decide(house, connection, clock.now())
     return time.process_time() - begun
 
 
@@ -292,40 +275,20 @@ def _show(engine: str, found: dict[str, Any]) -> None:
     )
 
 
-def _measured(url: Callable[[str], str], folder: Path, actions: int) -> dict[str, Any]:
-    with _house(url("pages"), folder) as house:
-        found = measure(house, actions)
-    with _house(url("rebuilt"), folder) as house:
-        found["rebuild"] = rebuild(house)
-    return found
-
-
 def main() -> None:
     """Measure, print, keep."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
+    parser = engines.arguments("dashboard", __doc__)
     parser.add_argument("actions", nargs="?", type=int, default=ACTIONS)
-    parser.add_argument("--engine", choices=("sqlite", "postgres"), action="append")
     chosen = parser.parse_args()
     if chosen.actions % (10 * BATCH):
         parser.error(f"ACTIONS is a multiple of {10 * BATCH:,}")
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.description().items()))
     outcomes = {}
-    with tempfile.TemporaryDirectory(prefix="tanpuhui-dashboard-") as name:
-        for engine in chosen.engine or ("sqlite", "postgres"):
-            if engine == "sqlite":
-                outcomes[engine] = _measured(
-                    lambda part: f"sqlite:///{name}/{part}.sqlite3", Path(name), chosen.actions
-                )
-            elif postgres_programs() is None:
-                print("PostgreSQL's programs are not on this machine: left out")
-                continue
-            else:
-                server = Postgres(fsync=True)
-                try:
-                    outcomes[engine] = _measured(server.create, Path(name), chosen.actions)
-                finally:
-                    server.destroy()
-            _show(engine, outcomes[engine])
+    for engine in engines.each(chosen.engine, "dashboard"):
+        with engine.house("pages") as house:
+            outcomes[engine.name] = measure(house, chosen.actions)
+        with engine.house("rebuilt") as house:
+            outcomes[engine.name]["rebuild"] = rebuild(house)
+        _show(engine.name, outcomes[engine.name])
     report.keep("dashboard", outcomes)
 
 

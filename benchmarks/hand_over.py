@@ -5,11 +5,9 @@ as scans write them, then reported. The file is made as the background makes it,
 that the city runs. Memory is the highest that the process had, less what it had before, with a tenth of the records and with all.
 """
 
-import argparse
 import gc
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,13 +19,10 @@ from activities import declaration_files, declaring, verify_hand_over
 from activities.declarations import Declaration
 from activities.quantify.factors import FactorVersion
 from activities.verify_hand_over import computed
-from benchmarks import machine, report
+from benchmarks import engines, report
 from benchmarks.crowd import KIND, Crowd
-from tanpuhui import schema
 from tanpuhui.db import Statement
-from tanpuhui.reference import load_reference
-from tanpuhui.rooms import House, build_house
-from tests.databases import Postgres, postgres_programs, settings_for
+from tanpuhui.rooms import House
 from tests.world import World
 
 RECORDS, SITES = 1_000_000, 50
@@ -105,12 +100,6 @@ def _measured(cpu: Callable[[], float]) -> Iterator[dict[str, float]]:
     }
 
 
-def cpu_with(data: Path | str) -> Callable[[], float]:
-    """CPU seconds of this process and of the PostgreSQL whose folder is `data`."""
-    postmaster = int(Path(data, "postmaster.pid").read_text().split("\n", 1)[0])
-    return lambda: time.process_time() + machine.cpu_of_tree(postmaster)
-
-
 def _memory(what: str) -> float:
     """A line of /proc/self/status, in megabytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -167,8 +156,6 @@ def _of(
 
 def measure(house: House, records: int, folder: Path, cpu: Callable[[], float]) -> list[dict[str, Any]]:
     """Two months: one with a tenth of the records, one with all."""
-    schema.migrate(house)
-    load_reference(house)
     crowd = Crowd(house)
     world, found = crowd.world, []
     for part, first in ((records // 10, FIRST), (records, FIRST + timedelta(days=DAYS))):
@@ -194,31 +181,14 @@ def _show(engine: str, found: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measure, print, keep."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.hand_over", description=__doc__)
+    parser = engines.arguments("hand_over", __doc__)
     parser.add_argument("records", nargs="?", type=int, default=RECORDS)
-    parser.add_argument("--engine", choices=("sqlite", "postgres"), action="append")
     chosen = parser.parse_args()
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.description().items()))
     outcomes = {}
-    with tempfile.TemporaryDirectory(prefix="tanpuhui-hand-over-") as name:
-        folder = Path(name)
-        for engine in chosen.engine or ("sqlite", "postgres"):
-            if engine == "sqlite":
-                house = build_house(settings_for(f"sqlite:///{folder / 'bench.sqlite3'}", folder))
-                outcomes[engine] = measure(house, chosen.records, folder, time.process_time)
-                house.db.dispose()
-            elif postgres_programs() is None:
-                print("PostgreSQL's programs are not on this machine: left out")
-                continue
-            else:
-                server = Postgres(fsync=True)
-                try:
-                    house = build_house(settings_for(server.create("bench"), folder))
-                    outcomes[engine] = measure(house, chosen.records, folder, cpu_with(server.data))
-                    house.db.dispose()
-                finally:
-                    server.destroy()
-            _show(engine, outcomes[engine])
+    for engine in engines.each(chosen.engine, "hand-over"):
+        with engine.house() as house:
+            outcomes[engine.name] = measure(house, chosen.records, engine.folder, engine.cpu)
+        _show(engine.name, outcomes[engine.name])
     report.keep("hand_over", outcomes)
 
 

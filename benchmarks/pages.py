@@ -6,12 +6,9 @@ server's own work is measured. Participants are folded into the figures by the c
 """
 
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,32 +16,19 @@ import time_machine
 
 from activities import campaign_life
 from activities.events import ActionRecorded
-from benchmarks import machine, report
+from benchmarks import engines, report
 from benchmarks.crowd import numbered_id
-from tanpuhui import clock, figures, ids, schema
+from tanpuhui import clock, figures, ids
 from tanpuhui.events import Event
 from tanpuhui.figures import Contribution, Feed
 from tanpuhui.people import Resident
-from tanpuhui.reference import load_reference
-from tanpuhui.rooms import House, build_house
+from tanpuhui.rooms import House
 from tests.browser import browser
-from tests.databases import Postgres, postgres_programs, settings_for
 from tests.world import COMMUNITY, World
 
 PARTICIPANTS = 200_000
 TRANSFERS = 5_000
 LOOKS = 50
-
-
-@contextmanager
-def _house(url: str, folder: Path) -> Iterator[House]:
-    house = build_house(settings_for(url, folder))
-    try:
-        schema.migrate(house)
-        load_reference(house)
-        yield house
-    finally:
-        house.db.dispose()
 
 
 def _take_part(house: House, campaign_id: UUID) -> None:
@@ -194,22 +178,11 @@ def _show(engine: str, found: dict[str, list[float]]) -> None:
 
 def main() -> None:
     """Measure, print, keep."""
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.description().items()))
     outcomes = {}
-    with tempfile.TemporaryDirectory(prefix="tanpuhui-pages-") as folder:
-        with _house(f"sqlite:///{Path(folder) / 'bench.sqlite3'}", Path(folder)) as house:
-            outcomes["sqlite"] = _both(World(house))
-        _show("SQLite", outcomes["sqlite"])
-        if postgres_programs() is None:
-            print("PostgreSQL's programs are not on this machine: left out")
-        else:
-            server = Postgres(fsync=True)
-            try:
-                with _house(server.create("bench"), Path(folder)) as house:
-                    outcomes["postgres"] = _both(World(house))
-            finally:
-                server.destroy()
-            _show("PostgreSQL", outcomes["postgres"])
+    for engine in engines.each(None, "pages"):
+        with engine.house() as house:
+            outcomes[engine.name] = _both(World(house))
+        _show(engine.name, outcomes[engine.name])
     report.keep("pages", outcomes)
 
 

@@ -5,30 +5,24 @@ every other week. The figures are added up from the records as the relay's are (
 for in the process; the balance is also made of the records themselves, to see that it is the same and what that takes.
 """
 
-import argparse
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from activities import mass_balance, recovered
-from benchmarks import machine, report
+from benchmarks import engines, report
 from benchmarks.crowd import Crowd
-from benchmarks.hand_over import cpu_with
-from tanpuhui import clock, ids, period_figures, schema
+from tanpuhui import clock, ids, period_figures
 from tanpuhui.db import Statement
 from tanpuhui.measures import MEASURES
-from tanpuhui.reference import load_reference
-from tanpuhui.rooms import House, build_house
+from tanpuhui.rooms import House
 from tests.browser import browser
-from tests.databases import Postgres, postgres_programs, settings_for
 from tests.world import DISTRICT, World
 
 ACTIONS, SLICE, LOOKS = 10_000_000, 500_000, 5
@@ -40,7 +34,7 @@ KINDS = {"clothing_reuse": "clothes", "recycle_glass": "glass", "clean_plate": "
 _ADD = Statement(
     "INSERT INTO action (id, resident_id, site_id, day, occurred_at, recorded_at, kind, ordinal, quantity_milli, evidence, code_id, "
     "division_code, factor_version, city_credited, co2e_mg, co2e_mid_mg, co2e_high_mg) "
-    "{pg:WITH RECURSIVE n(n) AS (SELECT :start UNION ALL SELECT n + 1 FROM n WHERE n + 1 < :stop)} SELECT "
+    "{pg:WITH RECURSIVE n(n) AS (SELECT CAST(:start AS bigint) UNION ALL SELECT n + 1 FROM n WHERE n + 1 < :stop)} SELECT "
     "{sqlite:printf('%08x000070008000%012x', n / 1000, n)}"
     "{pg:CAST(lpad(to_hex(n / 1000), 8, '0') || '000070008000' || lpad(to_hex(n), 12, '0') AS uuid)}, "
     "{sqlite:'01970000000070008000' || (:people + n % 20000)}{pg:CAST('01970000000070008000' || (:people + n % 20000) AS uuid)}, "
@@ -62,8 +56,6 @@ _SITES = (
 
 def _fill(house: House, actions: int) -> World:
     """Records, figures and hand-overs of two years."""
-    schema.migrate(house)
-    load_reference(house)
     crowd = Crowd(house)
     world = crowd.world
     sites = {
@@ -221,31 +213,14 @@ def _show(engine: str, found: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, print, keep."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__)
+    parser = engines.arguments("recovery", __doc__)
     parser.add_argument("actions", nargs="?", type=int, default=ACTIONS)
-    parser.add_argument("--engine", choices=("sqlite", "postgres"), action="append")
     chosen = parser.parse_args()
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.description().items()))
     outcomes = {}
-    with tempfile.TemporaryDirectory(prefix="tanpuhui-recovery-") as name:
-        folder = Path(name)
-        for engine in chosen.engine or ("sqlite", "postgres"):
-            if engine == "sqlite":
-                house = build_house(settings_for(f"sqlite:///{folder / 'bench.sqlite3'}", folder))
-                outcomes[engine] = measure(house, chosen.actions, time.process_time)
-                house.db.dispose()
-            elif postgres_programs() is None:
-                print("PostgreSQL's programs are not on this machine: left out")
-                continue
-            else:
-                server = Postgres(fsync=True)
-                try:
-                    house = build_house(settings_for(server.create("bench"), folder))
-                    outcomes[engine] = measure(house, chosen.actions, cpu_with(server.data))
-                    house.db.dispose()
-                finally:
-                    server.destroy()
-            _show(engine, outcomes[engine])
+    for engine in engines.each(chosen.engine, "recovery"):
+        with engine.house() as house:
+            outcomes[engine.name] = measure(house, chosen.actions, engine.cpu)
+        _show(engine.name, outcomes[engine.name])
     report.keep("recovery", outcomes)
 
 

@@ -6,20 +6,17 @@ last batch closes the day. One resident has 5,000 of them, whose statement with 
 
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import engines, report
 from benchmarks.crowd import numbered_id
 from rewards import ledger, sealed, sealing, verify_ledger
 from rewards.ledger import ACTIONS_PROGRAMME, Posting, account_of
 from rewards.lots import NEVER
-from tanpuhui import clock, ids, schema
-from tanpuhui.rooms import House, build_house
-from tests.databases import Postgres, postgres_programs, settings_for
+from tanpuhui import clock, ids
+from tanpuhui.rooms import House
 
 TRANSFERS, OWN, RESIDENTS = 1_000_000, 5_000, 200_000
 _ONE = numbered_id(0)
@@ -47,7 +44,6 @@ def _fill(house: House, transfers: int) -> None:
 
 def measure(house: House, transfers: int, cpu: Callable[[], float]) -> dict[str, float]:
     """Seconds, and megabytes more than before."""
-    schema.migrate(house)
     _fill(house, transfers)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began, spent, batches, more = time.perf_counter(), cpu(), [], True
@@ -80,28 +76,11 @@ def _show(engine: str, transfers: int, found: dict[str, float]) -> None:
 def main() -> None:
     """Measure, print, keep."""
     transfers = int(sys.argv[1]) if len(sys.argv) > 1 else TRANSFERS
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.description().items()))
     outcomes = {}
-    with tempfile.TemporaryDirectory(prefix="tanpuhui-seals-") as name:
-        folder = Path(name)
-        house = build_house(settings_for(f"sqlite:///{folder / 'bench.sqlite3'}", folder))
-        outcomes["sqlite"] = measure(house, transfers, time.process_time)
-        house.db.dispose()
-        _show("SQLite", transfers, outcomes["sqlite"])
-        if postgres_programs() is None:
-            print("PostgreSQL's programs are not on this machine: left out")
-        else:
-            server = Postgres(fsync=True)
-            try:
-                house = build_house(settings_for(server.create("bench"), folder))
-                postmaster = int(Path(server.data, "postmaster.pid").read_text().split("\n", 1)[0])
-                outcomes["postgres"] = measure(
-                    house, transfers, lambda: time.process_time() + machine.cpu_of_tree(postmaster)
-                )
-                house.db.dispose()
-            finally:
-                server.destroy()
-            _show("PostgreSQL", transfers, outcomes["postgres"])
+    for engine in engines.each(None, "seals"):
+        with engine.house() as house:
+            outcomes[engine.name] = measure(house, transfers, engine.cpu)
+        _show(engine.name, transfers, outcomes[engine.name])
     report.keep("seals", outcomes)
 
 

@@ -32,7 +32,7 @@ from tanpuhui import (
     staff,
     worker,
 )
-from tanpuhui.bureau import populations, synergy, target_tasks, targets, told
+from tanpuhui.bureau import populations, synergy, target_tasks, targets, withheld
 from tanpuhui.floor_holdings import HOLDINGS
 from tanpuhui.holdings import older
 from tanpuhui.i18n import N_
@@ -323,8 +323,8 @@ room = Room(
         staff.Invitation,
         worker.Lease,
         synergy.EmissionTotal,
-        told.WithheldCell,
-        told.WithheldYear,
+        withheld.WithheldCell,
+        withheld.WithheldYear,
         targets.Target,
         targets.TargetProgress,
         target_tasks.TargetTask,
@@ -339,7 +339,7 @@ room = Room(
         jobs.Job("housekeeping", N_("删除过了保存期的数据"), timedelta(hours=1), _housekeeping),
         audit_chain.JOB,
         jobs.Job("feedback", N_("办结答复后没有回音的来信"), timedelta(days=1), feedback.close_answered),
-        told.JOB,
+        withheld.JOB,
         jobs.Job("target-reminders", N_("提醒目标和任务快到期了"), timedelta(hours=1), target_tasks.remind),
     ),
     reference=(divisions.DIVISIONS_FILE,),

@@ -49,6 +49,7 @@ _ADD = Statement(
         "actions": "int",
         "quantity_milli": "int",
     },
+    each=True,
 )
 
 #: Day, site and kind of action.

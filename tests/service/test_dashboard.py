@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from tanpuhui import audit, clock
-from tanpuhui.bureau import told
+from tanpuhui.bureau import told, withheld
 from tanpuhui.bureau.participation import Period, statistics
 from tanpuhui.bureau.populations import (
     Population,
@@ -70,7 +70,7 @@ def caught_up(world: World) -> None:
     """Let the relay and the job that decides what is withheld catch up."""
     world.house.relay.drain()
     with world.house.db.transaction() as connection:
-        told.decide(world.house, connection, clock.now())
+        withheld.decide(world.house, connection, clock.now())
 
 
 def words(page: Browser | str) -> str:

@@ -20,7 +20,7 @@ from activities.evidence_packs import EvidencePack
 from activities.evidence_papers import pack_zip
 from tanpuhui import clock
 from tanpuhui.audit import AuditEntry
-from tanpuhui.bureau.told import decide
+from tanpuhui.bureau.withheld import decide
 from tanpuhui.sessions import Principal
 from tanpuhui.staff import Role
 from tests.browser import browser

@@ -10,7 +10,8 @@ from tanpuhui import clock, figures, ids, jobs
 from tanpuhui.audit import AuditEntry
 from tanpuhui.bureau.participation import Period
 from tanpuhui.bureau.rollups import sums
-from tanpuhui.bureau.told import FEW, FINE, JOB, decide, decided_at, told_statistics, told_sums, whole_sums
+from tanpuhui.bureau.told import FEW, FINE, told_statistics, told_sums, whole_sums
+from tanpuhui.bureau.withheld import JOB, decide, decided_at
 from tanpuhui.bureau.withholding import Cell, offered
 from tanpuhui.events import Event
 from tanpuhui.figures import Contribution, Feed
